@@ -1,0 +1,348 @@
+//! System calls without a C library: one instruction, and the numbers.
+//!
+//! The only module of the init that talks to the kernel. Everything returns the
+//! kernel's own answer: a value, or an error number as [`Errno`].
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("the structures of system calls are written for 64-bit machines");
+
+/// An error number of the kernel, above 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) i32);
+
+pub(crate) const ENOENT: Errno = Errno(2);
+pub(crate) const EINTR: Errno = Errno(4);
+pub(crate) const ENOEXEC: Errno = Errno(8);
+pub(crate) const EAGAIN: Errno = Errno(11);
+pub(crate) const EACCES: Errno = Errno(13);
+pub(crate) const EEXIST: Errno = Errno(17);
+pub(crate) const ENOTDIR: Errno = Errno(20);
+pub(crate) const EINVAL: Errno = Errno(22);
+pub(crate) const EBADMSG: Errno = Errno(74);
+pub(crate) const ESTALE: Errno = Errno(116);
+
+/// What a call gives: a value from 0 up, or an error.
+pub(crate) type Answer = Result<usize, Errno>;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod nr {
+    pub(crate) const READ: usize = 0;
+    pub(crate) const WRITE: usize = 1;
+    pub(crate) const CLOSE: usize = 3;
+    pub(crate) const MMAP: usize = 9;
+    pub(crate) const RT_SIGACTION: usize = 13;
+    pub(crate) const RT_SIGPROCMASK: usize = 14;
+    pub(crate) const IOCTL: usize = 16;
+    pub(crate) const GETPID: usize = 39;
+    pub(crate) const SOCKET: usize = 41;
+    pub(crate) const CLONE: usize = 56;
+    pub(crate) const EXECVE: usize = 59;
+    pub(crate) const WAIT4: usize = 61;
+    pub(crate) const KILL: usize = 62;
+    pub(crate) const CHDIR: usize = 80;
+    pub(crate) const UMASK: usize = 95;
+    pub(crate) const GETRUSAGE: usize = 98;
+    pub(crate) const SETSID: usize = 112;
+    pub(crate) const CAPSET: usize = 126;
+    pub(crate) const PRCTL: usize = 157;
+    pub(crate) const GETDENTS64: usize = 217;
+    pub(crate) const EXIT_GROUP: usize = 231;
+    pub(crate) const OPENAT: usize = 257;
+    pub(crate) const MKDIRAT: usize = 258;
+    pub(crate) const SYMLINKAT: usize = 266;
+    pub(crate) const PPOLL: usize = 271;
+    pub(crate) const UNSHARE: usize = 272;
+    pub(crate) const SIGNALFD4: usize = 289;
+    pub(crate) const DUP3: usize = 292;
+    pub(crate) const PRLIMIT64: usize = 302;
+    pub(crate) const SECCOMP: usize = 317;
+    pub(crate) const STATX: usize = 332;
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod nr {
+    pub(crate) const DUP3: usize = 24;
+    pub(crate) const IOCTL: usize = 29;
+    pub(crate) const MKDIRAT: usize = 34;
+    pub(crate) const SYMLINKAT: usize = 36;
+    pub(crate) const CHDIR: usize = 49;
+    pub(crate) const OPENAT: usize = 56;
+    pub(crate) const CLOSE: usize = 57;
+    pub(crate) const GETDENTS64: usize = 61;
+    pub(crate) const READ: usize = 63;
+    pub(crate) const WRITE: usize = 64;
+    pub(crate) const PPOLL: usize = 73;
+    pub(crate) const SIGNALFD4: usize = 74;
+    pub(crate) const CAPSET: usize = 91;
+    pub(crate) const EXIT_GROUP: usize = 94;
+    pub(crate) const UNSHARE: usize = 97;
+    pub(crate) const KILL: usize = 129;
+    pub(crate) const RT_SIGACTION: usize = 134;
+    pub(crate) const RT_SIGPROCMASK: usize = 135;
+    pub(crate) const SETSID: usize = 157;
+    pub(crate) const GETRUSAGE: usize = 165;
+    pub(crate) const UMASK: usize = 166;
+    pub(crate) const PRCTL: usize = 167;
+    pub(crate) const GETPID: usize = 172;
+    pub(crate) const SOCKET: usize = 198;
+    pub(crate) const CLONE: usize = 220;
+    pub(crate) const EXECVE: usize = 221;
+    pub(crate) const MMAP: usize = 222;
+    pub(crate) const WAIT4: usize = 260;
+    pub(crate) const PRLIMIT64: usize = 261;
+    pub(crate) const SECCOMP: usize = 277;
+    pub(crate) const STATX: usize = 291;
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) mod nr {
+    pub(crate) const READ: usize = libc::SYS_read as usize;
+    pub(crate) const WRITE: usize = libc::SYS_write as usize;
+    pub(crate) const CLOSE: usize = libc::SYS_close as usize;
+    pub(crate) const MMAP: usize = libc::SYS_mmap as usize;
+    pub(crate) const RT_SIGACTION: usize = libc::SYS_rt_sigaction as usize;
+    pub(crate) const RT_SIGPROCMASK: usize = libc::SYS_rt_sigprocmask as usize;
+    pub(crate) const IOCTL: usize = libc::SYS_ioctl as usize;
+    pub(crate) const GETPID: usize = libc::SYS_getpid as usize;
+    pub(crate) const SOCKET: usize = libc::SYS_socket as usize;
+    pub(crate) const CLONE: usize = libc::SYS_clone as usize;
+    pub(crate) const EXECVE: usize = libc::SYS_execve as usize;
+    pub(crate) const WAIT4: usize = libc::SYS_wait4 as usize;
+    pub(crate) const KILL: usize = libc::SYS_kill as usize;
+    pub(crate) const CHDIR: usize = libc::SYS_chdir as usize;
+    pub(crate) const GETRUSAGE: usize = libc::SYS_getrusage as usize;
+    pub(crate) const UMASK: usize = libc::SYS_umask as usize;
+    pub(crate) const SETSID: usize = libc::SYS_setsid as usize;
+    pub(crate) const CAPSET: usize = libc::SYS_capset as usize;
+    pub(crate) const PRCTL: usize = libc::SYS_prctl as usize;
+    pub(crate) const GETDENTS64: usize = libc::SYS_getdents64 as usize;
+    pub(crate) const EXIT_GROUP: usize = libc::SYS_exit_group as usize;
+    pub(crate) const OPENAT: usize = libc::SYS_openat as usize;
+    pub(crate) const MKDIRAT: usize = libc::SYS_mkdirat as usize;
+    pub(crate) const SYMLINKAT: usize = libc::SYS_symlinkat as usize;
+    pub(crate) const PPOLL: usize = libc::SYS_ppoll as usize;
+    pub(crate) const UNSHARE: usize = libc::SYS_unshare as usize;
+    pub(crate) const SIGNALFD4: usize = libc::SYS_signalfd4 as usize;
+    pub(crate) const DUP3: usize = libc::SYS_dup3 as usize;
+    pub(crate) const PRLIMIT64: usize = libc::SYS_prlimit64 as usize;
+    pub(crate) const SECCOMP: usize = libc::SYS_seccomp as usize;
+    pub(crate) const STATX: usize = libc::SYS_statx as usize;
+}
+
+/// Numbers that are the same on every machine (Linux 5.0 and later).
+pub(crate) mod new {
+    pub(crate) const PIDFD_SEND_SIGNAL: usize = 424;
+    pub(crate) const OPEN_TREE: usize = 428;
+    pub(crate) const MOVE_MOUNT: usize = 429;
+    pub(crate) const FSOPEN: usize = 430;
+    pub(crate) const FSCONFIG: usize = 431;
+    pub(crate) const FSMOUNT: usize = 432;
+    pub(crate) const PIDFD_OPEN: usize = 434;
+    pub(crate) const CLOSE_RANGE: usize = 436;
+    pub(crate) const OPENAT2: usize = 437;
+    pub(crate) const MOUNT_SETATTR: usize = 442;
+    pub(crate) const LANDLOCK_CREATE_RULESET: usize = 444;
+    pub(crate) const LANDLOCK_ADD_RULE: usize = 445;
+    pub(crate) const LANDLOCK_RESTRICT_SELF: usize = 446;
+}
+
+fn answer(raw: isize) -> Answer {
+    if (-4095..0).contains(&raw) { Err(Errno(-raw as i32)) } else { Ok(raw as usize) }
+}
+
+/// One system call.
+///
+/// # Safety
+/// Every argument is what the call of that number expects: addresses are valid
+/// for what the kernel reads or writes there.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn call(nr: usize, a: [usize; 6]) -> Answer {
+    let raw: isize;
+    // SAFETY: the kernel's calling convention; rcx and r11 are overwritten.
+    unsafe {
+        core::arch::asm!("syscall", inlateout("rax") nr as isize => raw,
+            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    answer(raw)
+}
+
+/// One system call.
+///
+/// # Safety
+/// Every argument is what the call of that number expects.
+#[cfg(target_arch = "aarch64")]
+pub(crate) unsafe fn call(nr: usize, a: [usize; 6]) -> Answer {
+    let raw: isize;
+    // SAFETY: the kernel's calling convention.
+    unsafe {
+        core::arch::asm!("svc 0", in("x8") nr, inlateout("x0") a[0] => raw,
+            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
+    }
+    answer(raw)
+}
+
+/// One system call, by the C library.
+///
+/// # Safety
+/// Every argument is what the call of that number expects.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) unsafe fn call(nr: usize, a: [usize; 6]) -> Answer {
+    // SAFETY: by the caller's promise.
+    let raw = unsafe { libc::syscall(nr as libc::c_long, a[0], a[1], a[2], a[3], a[4], a[5]) };
+    if raw == -1 {
+        // SAFETY: the address of this thread's error number is always valid.
+        return Err(Errno(unsafe { *libc::__errno_location() }));
+    }
+    answer(raw as isize)
+}
+
+const CLONE_VM: usize = 0x100;
+const CLONE_VFORK: usize = 0x4000;
+const SIGCHLD: usize = 17;
+
+/// Starts a process that shares this memory and runs `body` on the stack that
+/// ends at `stack_top`; returns its number when it has executed a program or ended.
+///
+/// # Safety
+/// `stack_top` is the 16-byte aligned end of a stack nobody else uses, and `body`
+/// never returns.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn spawn_sharing(
+    stack_top: usize,
+    body: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Answer {
+    let raw: isize;
+    // SAFETY: the child comes out of the call on its own stack and goes to `body`.
+    unsafe {
+        core::arch::asm!("syscall", "test rax, rax", "jnz 2f", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") nr::CLONE as isize => raw,
+            in("rdi") CLONE_VM | CLONE_VFORK | SIGCHLD, in("rsi") stack_top, in("rdx") 0, in("r10") 0, in("r8") 0,
+            in("r12") argument, in("r13") body, lateout("rcx") _, lateout("r11") _);
+    }
+    answer(raw)
+}
+
+/// Starts a process that shares this memory; see the x86-64 version.
+///
+/// # Safety
+/// `stack_top` is the 16-byte aligned end of a stack nobody else uses, and `body`
+/// never returns.
+#[cfg(target_arch = "aarch64")]
+pub(crate) unsafe fn spawn_sharing(
+    stack_top: usize,
+    body: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Answer {
+    let raw: isize;
+    // SAFETY: the child comes out of the call on its own stack and goes to `body`.
+    unsafe {
+        core::arch::asm!("svc 0", "cbnz x0, 2f", "mov x0, x20", "blr x21", "brk #1", "2:",
+            in("x8") nr::CLONE, inlateout("x0") CLONE_VM | CLONE_VFORK | SIGCHLD => raw,
+            in("x1") stack_top, in("x2") 0, in("x3") 0, in("x4") 0, in("x20") argument, in("x21") body,
+            lateout("lr") _);
+    }
+    answer(raw)
+}
+
+/// Starts a process that shares this memory, by the C library.
+///
+/// # Safety
+/// `stack_top` is the 16-byte aligned end of a stack nobody else uses, and `body`
+/// never returns.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) unsafe fn spawn_sharing(
+    stack_top: usize,
+    body: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Answer {
+    struct Start(extern "C" fn(usize) -> !, usize);
+    extern "C" fn enter(start: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: the parent is suspended, so its frame with `start` lives.
+        let start = unsafe { &*start.cast::<Start>() };
+        (start.0)(start.1)
+    }
+    let start = Start(body, argument);
+    let flags = (CLONE_VM | CLONE_VFORK | SIGCHLD) as libc::c_int;
+    // SAFETY: the stack is the caller's promise, `start` outlives the suspension.
+    let raw = unsafe {
+        libc::clone(enter, stack_top as *mut _, flags, (&raw const start).cast_mut().cast())
+    };
+    if raw == -1 {
+        // SAFETY: the address of this thread's error number is always valid.
+        return Err(Errno(unsafe { *libc::__errno_location() }));
+    }
+    answer(raw as isize)
+}
+
+/// Ends this process with all its threads.
+pub(crate) fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: takes a number.
+        let _ = unsafe { call(nr::EXIT_GROUP, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}
+
+pub(crate) const AT_FDCWD: usize = -100_isize as usize;
+pub(crate) const O_WRONLY: usize = 1;
+pub(crate) const O_CREAT: usize = 0o100;
+pub(crate) const O_EXCL: usize = 0o200;
+pub(crate) const O_CLOEXEC: usize = 0o2_000_000;
+pub(crate) const O_PATH: usize = 0o10_000_000;
+#[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "powerpc64"))]
+pub(crate) const O_DIRECTORY: usize = 0o40_000;
+#[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "powerpc64")))]
+pub(crate) const O_DIRECTORY: usize = 0o200_000;
+
+/// Calls with plain numbers only.
+pub(crate) fn numbers(nr: usize, a: [usize; 5]) -> Answer {
+    // SAFETY: callers name calls whose arguments are numbers, none an address.
+    unsafe { call(nr, [a[0], a[1], a[2], a[3], a[4], 0]) }
+}
+
+/// Calls with one C string after a descriptor, then numbers.
+pub(crate) fn at_path(nr: usize, dir: usize, path: &[u8], a: [usize; 3]) -> Answer {
+    if path.last() != Some(&0) {
+        return Err(EINVAL);
+    }
+    // SAFETY: the path ends with a NUL byte; the rest are numbers.
+    unsafe { call(nr, [dir, path.as_ptr() as usize, a[0], a[1], a[2], 0]) }
+}
+
+pub(crate) fn close(fd: i32) {
+    // A descriptor that is not open has nothing to be closed.
+    let _ = numbers(nr::CLOSE, [fd as usize, 0, 0, 0, 0]);
+}
+
+pub(crate) fn open(path: &[u8], flags: usize, mode: usize) -> Result<i32, Errno> {
+    at_path(nr::OPENAT, AT_FDCWD, path, [flags | O_CLOEXEC, mode, 0]).map(|fd| fd as i32)
+}
+
+pub(crate) fn read(fd: i32, into: &mut [u8]) -> Answer {
+    // SAFETY: the buffer is valid for its length.
+    unsafe { call(nr::READ, [fd as usize, into.as_mut_ptr() as usize, into.len(), 0, 0, 0]) }
+}
+
+pub(crate) fn write(fd: i32, from: &[u8]) -> Answer {
+    // SAFETY: the buffer is valid for its length.
+    unsafe { call(nr::WRITE, [fd as usize, from.as_ptr() as usize, from.len(), 0, 0, 0]) }
+}
+
+/// Device (major, minor) and inode of an open file: statx(2), one layout everywhere.
+pub(crate) fn identity(fd: i32) -> Result<(u64, u64, u64), Errno> {
+    const AT_EMPTY_PATH: usize = 0x1000;
+    const STATX_SIZE_INO: usize = 0x100 | 0x200;
+    let mut buffer = [0_u64; 32];
+    let target = buffer.as_mut_ptr() as usize;
+    // SAFETY: an empty path, and the 256 bytes the kernel fills.
+    unsafe {
+        let empty = c"".as_ptr() as usize;
+        call(nr::STATX, [fd as usize, empty, AT_EMPTY_PATH, STATX_SIZE_INO, target, 0])?;
+    }
+    let device = buffer[17].to_le_bytes();
+    let half = |at: usize| {
+        u32::from_le_bytes([device[at], device[at + 1], device[at + 2], device[at + 3]])
+    };
+    Ok((u64::from(half(0)) << 32 | u64::from(half(4)), buffer[4], buffer[5]))
+}

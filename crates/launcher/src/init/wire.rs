@@ -1,0 +1,235 @@
+//! The encoding of a plan and of a report, as both sides see it.
+//!
+//! A plan is a header and a row of steps. A step is its operation, its size, six
+//! words and a blob; the blob holds strings, each with its length before it and a
+//! NUL byte behind it, everything padded to eight bytes. So a string is a C
+//! string in place, an array of pointers can be filled in place, and nothing is
+//! ever copied. The decoder trusts nothing: a plan that lies about a size is an
+//! error, not a crash.
+//!
+//! It is an encoding between two parts of one build, never stored: there is no
+//! compatibility to keep.
+
+/// First word of a plan: "RFP1".
+pub(crate) const MAGIC: u32 = 0x3150_4652;
+/// Bytes of the header.
+pub(crate) const HEADER: usize = 32;
+/// Bytes of a step before its blob: operation, size, six words.
+pub(crate) const STEP: usize = 56;
+/// The tree lives in a PID namespace of its own, and this program is PID 1.
+pub(crate) const FLAG_PID_NAMESPACE: u32 = 1;
+
+/// The control socket, in the launcher.
+pub(crate) const CONTROL_FD: i32 = 3;
+/// The plan, in the launcher.
+pub(crate) const PLAN_FD: i32 = 4;
+/// The command's standard input; output and error follow.
+pub(crate) const STDIO_FD: i32 = 5;
+/// Slots for descriptors that steps hand to later steps.
+pub(crate) const SLOTS: usize = 256;
+
+/// Exit status of a launcher whose plan cannot be decoded.
+pub(crate) const EXIT_BROKEN: i32 = 120;
+
+/// The command was executed: process number.
+pub(crate) const REPORT_STARTED: u64 = 1;
+/// A step failed: index, errno.
+pub(crate) const REPORT_FAILED: u64 = 2;
+/// The command ended: status word of wait(2).
+pub(crate) const REPORT_EXITED: u64 = 3;
+/// The tree is empty: user µs, system µs, max RSS in KiB, processes, voluntary and
+/// involuntary switches, processes killed.
+pub(crate) const REPORT_FINISHED: u64 = 4;
+
+/// To the init: send this signal to the whole tree.
+pub(crate) const ORDER_SIGNAL: u64 = 1;
+/// To the init: kill the whole tree.
+pub(crate) const ORDER_KILL: u64 = 2;
+
+/// One report: eight words, one datagram.
+pub(crate) fn report_bytes(words: [u64; 8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
+}
+
+/// One order: two words, one datagram.
+pub(crate) fn order_words(bytes: [u8; 16]) -> [u64; 2] {
+    let (a, b) = bytes.split_at(8);
+    let word = |half: &[u8]| half.try_into().map_or(0, u64::from_ne_bytes);
+    [word(a), word(b)]
+}
+
+/// Operations of steps; their words and strings are told in `plan`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Op {
+    Unshare = 1,
+    MountAttr,
+    CloneTree,
+    NewFs,
+    TreeAttr,
+    Attach,
+    Mkdir,
+    MakeFile,
+    Symlink,
+    WriteFile,
+    InterfaceUp,
+    RulesetCreate,
+    RulesetAllow,
+    Subreaper,
+    NewSession,
+    ResetSignals,
+    Rlimit,
+    NoNewPrivs,
+    DropPrivileges,
+    RulesetEnforce,
+    Seccomp,
+    Stdio,
+    Chdir,
+    CloseOthers,
+    Exec,
+}
+
+impl Op {
+    const ALL: [Self; 25] = [
+        Self::Unshare,
+        Self::MountAttr,
+        Self::CloneTree,
+        Self::NewFs,
+        Self::TreeAttr,
+        Self::Attach,
+        Self::Mkdir,
+        Self::MakeFile,
+        Self::Symlink,
+        Self::WriteFile,
+        Self::InterfaceUp,
+        Self::RulesetCreate,
+        Self::RulesetAllow,
+        Self::Subreaper,
+        Self::NewSession,
+        Self::ResetSignals,
+        Self::Rlimit,
+        Self::NoNewPrivs,
+        Self::DropPrivileges,
+        Self::RulesetEnforce,
+        Self::Seccomp,
+        Self::Stdio,
+        Self::Chdir,
+        Self::CloseOthers,
+        Self::Exec,
+    ];
+
+    fn from_raw(raw: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| *op as u32 == raw)
+    }
+
+    /// Carried out in the command's own process, after everything else.
+    pub(crate) fn is_final(self) -> bool {
+        self as u32 >= Self::NewSession as u32
+    }
+}
+
+/// The plan does not decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+fn word32(bytes: &[u8], at: usize) -> Result<u32, Broken> {
+    let part = bytes.get(at..at + 4).ok_or(Broken)?;
+    Ok(u32::from_le_bytes(part.try_into().map_err(|_| Broken)?))
+}
+
+fn word64(bytes: &[u8], at: usize) -> Result<u64, Broken> {
+    let part = bytes.get(at..at.checked_add(8).ok_or(Broken)?).ok_or(Broken)?;
+    Ok(u64::from_le_bytes(part.try_into().map_err(|_| Broken)?))
+}
+
+/// The header, read and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) flags: u32,
+    pub(crate) steps: u32,
+    pub(crate) linger_ms: u32,
+}
+
+impl Header {
+    pub(crate) fn read(plan: &[u8]) -> Result<Self, Broken> {
+        if word32(plan, 0)? != MAGIC || word32(plan, 8)? as usize != plan.len() {
+            return Err(Broken);
+        }
+        Ok(Self { flags: word32(plan, 4)?, steps: word32(plan, 12)?, linger_ms: word32(plan, 16)? })
+    }
+}
+
+/// One step, in place.
+#[derive(Debug)]
+pub(crate) struct Step<'p> {
+    pub(crate) op: Op,
+    pub(crate) w: [u64; 6],
+    pub(crate) blob: &'p mut [u8],
+}
+
+/// The steps of a plan, one after the other.
+#[derive(Debug)]
+pub(crate) struct Steps<'p> {
+    rest: &'p mut [u8],
+}
+
+impl<'p> Steps<'p> {
+    pub(crate) fn new(plan: &'p mut [u8]) -> Result<Self, Broken> {
+        Header::read(plan)?;
+        Ok(Self { rest: plan.get_mut(HEADER..).ok_or(Broken)? })
+    }
+
+    /// The next step; `None` at the end.
+    pub(crate) fn next_step(&mut self) -> Result<Option<Step<'p>>, Broken> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let op = Op::from_raw(word32(self.rest, 0)?).ok_or(Broken)?;
+        let size = word32(self.rest, 4)? as usize;
+        if size < STEP || size % 8 != 0 || size > self.rest.len() {
+            return Err(Broken);
+        }
+        let mut w = [0; 6];
+        for (i, word) in w.iter_mut().enumerate() {
+            *word = word64(self.rest, 8 + i * 8)?;
+        }
+        let rest = core::mem::take(&mut self.rest);
+        let (step, rest) = rest.split_at_mut(size);
+        self.rest = rest;
+        Ok(Some(Step { op, w, blob: step.get_mut(STEP..).ok_or(Broken)? }))
+    }
+}
+
+/// The strings of a blob, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Strings<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Strings<'b> {
+    pub(crate) fn new(blob: &'b [u8]) -> Self {
+        Self { rest: blob }
+    }
+
+    /// The next string with its NUL byte, so that its address is a C string; an
+    /// inner NUL byte only makes it shorter for the kernel.
+    pub(crate) fn next_bytes(&mut self) -> Result<&'b [u8], Broken> {
+        let len = usize::try_from(word64(self.rest, 0)?).map_err(|_| Broken)?;
+        let end = len.checked_add(9).ok_or(Broken)?;
+        let text = self.rest.get(8..end).ok_or(Broken)?;
+        if text.last() != Some(&0) {
+            return Err(Broken);
+        }
+        let padded = end.checked_next_multiple_of(8).ok_or(Broken)?;
+        self.rest = self.rest.get(padded..).ok_or(Broken)?;
+        Ok(text)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+}

@@ -1,0 +1,536 @@
+//! A plan: what the launcher does, in order, as data.
+//!
+//! Steps are written in the order they are carried out. Set-up steps come first
+//! and are carried out by the init; the final ones are carried out in the
+//! command's own process, the last of them executes the program. The order is
+//! checked when the plan is encoded, so that a privilege cannot be dropped
+//! before the step that needs it or a wall be raised in the wrong process.
+
+use crate::init::wire::{self, Op};
+use std::{
+    ffi::{CStr, CString, OsStr},
+    fmt,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// Which file must lie at a path, as stat(2) tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl Identity {
+    fn words(identity: Option<Self>) -> (u64, u64) {
+        identity.map_or((0, 0), |Self { device, inode }| {
+            let (major, minor) = (libc::major(device), libc::minor(device));
+            (u64::from(major) << 32 | u64::from(minor), inode)
+        })
+    }
+}
+
+/// Number of a descriptor that one step makes and a later one uses (0 to 255).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u8);
+
+/// Attributes of mounts, as `MOUNT_ATTR_*` in mount_setattr(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountAttributes {
+    /// Attributes to set.
+    pub set: u64,
+    /// Apply to everything mounted below, too.
+    pub recursive: bool,
+    /// Cut the mounts off from events of the host.
+    pub private: bool,
+}
+
+/// Nothing can be changed through the mount.
+pub const READ_ONLY: u64 = 1;
+/// Set-user-ID and file capabilities have no effect.
+pub const NO_SUID: u64 = 2;
+/// Device nodes cannot be opened.
+pub const NO_DEV: u64 = 4;
+/// Nothing can be executed.
+pub const NO_EXEC: u64 = 8;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Enter new namespaces, as `CLONE_NEW*` in unshare(2).
+    Unshare {
+        /// The namespaces.
+        flags: u64,
+    },
+    /// Change attributes of the mounts at a path.
+    MountAttr {
+        /// A mount point.
+        path: PathBuf,
+        /// What to change.
+        attributes: MountAttributes,
+    },
+    /// Copy the tree of mounts at a path, for attaching it elsewhere or above
+    /// what covers it later: open_tree(2).
+    CloneTree {
+        /// Where the copy is kept.
+        into: Slot,
+        /// What to copy; no symbolic link on the way.
+        path: PathBuf,
+        /// With everything mounted below.
+        recursive: bool,
+        /// Which file it must be.
+        identity: Option<Identity>,
+    },
+    /// Make a new file system: fsopen(2), fsmount(2).
+    NewFs {
+        /// Where the mount is kept.
+        into: Slot,
+        /// `tmpfs`, `proc`, `devpts`.
+        kind: &'static str,
+        /// Options as key and value.
+        options: Vec<(&'static str, String)>,
+        /// Attributes of the mount.
+        attributes: u64,
+    },
+    /// Change attributes of a tree that is not attached yet.
+    TreeAttr {
+        /// The tree.
+        tree: Slot,
+        /// What to change.
+        attributes: MountAttributes,
+    },
+    /// Put a tree at a path: move_mount(2).
+    Attach {
+        /// The tree; its slot is free afterwards.
+        tree: Slot,
+        /// Where; no symbolic link on the way.
+        path: PathBuf,
+        /// Which file must lie there.
+        identity: Option<Identity>,
+        /// It only hides what lies there: where the way is barred to the init it is
+        /// barred to the command, and nothing needs to be hidden.
+        cover: bool,
+    },
+    /// Make a directory; one that is there is fine.
+    Mkdir {
+        /// Where.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Make a file; one that is there is left alone.
+    MakeFile {
+        /// Where.
+        path: PathBuf,
+        /// Its content.
+        content: String,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Make a symbolic link; anything that is there is left alone.
+    Symlink {
+        /// What it says.
+        target: PathBuf,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Write into a file that is there.
+    WriteFile {
+        /// Which.
+        path: PathBuf,
+        /// What.
+        content: String,
+        /// Go on if it cannot be written.
+        optional: bool,
+    },
+    /// Bring a network interface up.
+    InterfaceUp {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Make a Landlock ruleset, see landlock(7).
+    RulesetCreate {
+        /// Where it is kept.
+        into: Slot,
+        /// Handled rights on files, `LANDLOCK_ACCESS_FS_*`.
+        files: u64,
+        /// Handled rights on the network, `LANDLOCK_ACCESS_NET_*` (ABI 4).
+        network: u64,
+        /// Scopes, `LANDLOCK_SCOPE_*` (ABI 6).
+        scopes: u64,
+        /// Bytes of the structure that the kernel's ABI knows: 8, 16 or 24.
+        size: u8,
+    },
+    /// Grant rights below a path.
+    RulesetAllow {
+        /// The ruleset.
+        ruleset: Slot,
+        /// The rights.
+        access: u64,
+        /// Where.
+        path: PathBuf,
+    },
+    /// Become the parent of orphans of the tree: `PR_SET_CHILD_SUBREAPER`.
+    Subreaper,
+    /// Final: a session of its own, without a controlling terminal.
+    NewSession,
+    /// Final: default action for every signal, none blocked.
+    ResetSignals,
+    /// Final: one limit of setrlimit(2), never above the hard limit that is there.
+    Rlimit {
+        /// `RLIMIT_*`.
+        resource: u32,
+        /// Soft limit.
+        soft: u64,
+        /// Hard limit.
+        hard: u64,
+    },
+    /// Final: no program executed from here on gains privileges.
+    NoNewPrivs,
+    /// Final: no capability in any set, securebits locked.
+    DropPrivileges,
+    /// Final: enter the Landlock ruleset.
+    RulesetEnforce {
+        /// The ruleset.
+        ruleset: Slot,
+    },
+    /// Final: load a system call filter.
+    Seccomp {
+        /// Instructions of classic BPF, eight bytes each.
+        program: Vec<[u8; 8]>,
+    },
+    /// Final: the three descriptors of the command take their places.
+    Stdio,
+    /// Final: change the working directory.
+    Chdir {
+        /// Where to.
+        path: PathBuf,
+    },
+    /// Final: close every descriptor above 2.
+    CloseOthers,
+    /// Final, last: execute the first of these files that can be.
+    Exec {
+        /// Files to try.
+        candidates: Vec<CString>,
+        /// Arguments, the name of the program first.
+        args: Vec<CString>,
+        /// The environment, `NAME=value`.
+        env: Vec<CString>,
+    },
+}
+
+impl Step {
+    pub(crate) fn op(&self) -> Op {
+        match self {
+            Self::Unshare { .. } => Op::Unshare,
+            Self::MountAttr { .. } => Op::MountAttr,
+            Self::CloneTree { .. } => Op::CloneTree,
+            Self::NewFs { .. } => Op::NewFs,
+            Self::TreeAttr { .. } => Op::TreeAttr,
+            Self::Attach { .. } => Op::Attach,
+            Self::Mkdir { .. } => Op::Mkdir,
+            Self::MakeFile { .. } => Op::MakeFile,
+            Self::Symlink { .. } => Op::Symlink,
+            Self::WriteFile { .. } => Op::WriteFile,
+            Self::InterfaceUp { .. } => Op::InterfaceUp,
+            Self::RulesetCreate { .. } => Op::RulesetCreate,
+            Self::RulesetAllow { .. } => Op::RulesetAllow,
+            Self::Subreaper => Op::Subreaper,
+            Self::NewSession => Op::NewSession,
+            Self::ResetSignals => Op::ResetSignals,
+            Self::Rlimit { .. } => Op::Rlimit,
+            Self::NoNewPrivs => Op::NoNewPrivs,
+            Self::DropPrivileges => Op::DropPrivileges,
+            Self::RulesetEnforce { .. } => Op::RulesetEnforce,
+            Self::Seccomp { .. } => Op::Seccomp,
+            Self::Stdio => Op::Stdio,
+            Self::Chdir { .. } => Op::Chdir,
+            Self::CloseOthers => Op::CloseOthers,
+            Self::Exec { .. } => Op::Exec,
+        }
+    }
+}
+
+/// The steps, and what the init must know beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Namespaces the init is born in, `CLONE_NEW*`: user and PID can only be
+    /// entered at birth. None: the host's.
+    pub namespaces: u64,
+    /// Milliseconds that processes which outlive the command may go on.
+    pub linger_ms: u32,
+    /// What to do.
+    pub steps: Vec<Step>,
+}
+
+/// A plan that makes no sense.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The last step, and only the last, must execute a program.
+    #[error("a plan ends with its one execution")]
+    NoExecution,
+    /// A set-up step stands behind a final one.
+    #[error("step {index} ({step}) must come before the final steps")]
+    Order {
+        /// Its position.
+        index: usize,
+        /// What it does.
+        step: String,
+    },
+    /// A path or text has a NUL byte.
+    #[error("step {index} ({step}) has a NUL byte in a text")]
+    Nul {
+        /// Its position.
+        index: usize,
+        /// What it does.
+        step: String,
+    },
+    /// The plan is larger than the encoding can say (4 GiB).
+    #[error("the plan is too large")]
+    TooLarge,
+}
+
+impl Plan {
+    /// The plan as the launcher reads it.
+    ///
+    /// # Errors
+    /// When steps are out of order, or a text has a NUL byte.
+    pub fn encode(&self) -> Result<Vec<u8>, PlanError> {
+        self.check()?;
+        let mut bytes = Vec::with_capacity(4096);
+        let flags = if self.namespaces & CLONE_NEWPID != 0 { wire::FLAG_PID_NAMESPACE } else { 0 };
+        let steps = u32::try_from(self.steps.len()).map_err(|_| PlanError::TooLarge)?;
+        for word in [wire::MAGIC, flags, 0, steps, self.linger_ms, 0, 0, 0] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        for step in &self.steps {
+            encode_step(step, &mut bytes)?;
+        }
+        let size = u32::try_from(bytes.len()).map_err(|_| PlanError::TooLarge)?;
+        bytes[8..12].copy_from_slice(&size.to_le_bytes());
+        Ok(bytes)
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        let execution = self.steps.iter().position(|step| step.op() == Op::Exec);
+        if execution.is_none_or(|index| index + 1 != self.steps.len()) {
+            return Err(PlanError::NoExecution);
+        }
+        let first = self.steps.iter().position(|step| step.op().is_final()).unwrap_or(0);
+        for (index, step) in self.steps.iter().enumerate() {
+            if index > first && !step.op().is_final() {
+                return Err(PlanError::Order { index, step: step.to_string() });
+            }
+            if texts(step).iter().any(|text| text.contains(&0)) {
+                return Err(PlanError::Nul { index, step: step.to_string() });
+            }
+        }
+        Ok(())
+    }
+}
+
+const CLONE_NEWPID: u64 = libc::CLONE_NEWPID as u64;
+
+/// The texts of a step in the order the launcher reads them.
+fn texts(step: &Step) -> Vec<&[u8]> {
+    fn path(path: &Path) -> &[u8] {
+        path.as_os_str().as_bytes()
+    }
+    match step {
+        Step::MountAttr { path: p, .. }
+        | Step::CloneTree { path: p, .. }
+        | Step::Attach { path: p, .. }
+        | Step::Mkdir { path: p, .. }
+        | Step::RulesetAllow { path: p, .. }
+        | Step::Chdir { path: p } => vec![path(p)],
+        Step::NewFs { kind, options, .. } => std::iter::once(kind.as_bytes())
+            .chain(options.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]))
+            .collect(),
+        Step::MakeFile { path: p, content, .. } | Step::WriteFile { path: p, content, .. } => {
+            vec![path(p), content.as_bytes()]
+        }
+        Step::Symlink { target, path: p } => vec![path(target), path(p)],
+        Step::InterfaceUp { name } => vec![name.as_bytes()],
+        Step::Exec { candidates, args, env } => {
+            candidates.iter().chain(args).chain(env).map(|text| text.as_bytes()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The six words of a step, by operation.
+fn words(step: &Step) -> [u64; 6] {
+    let attributes = |a: &MountAttributes| {
+        [a.recursive.into(), a.set, 0, if a.private { libc::MS_PRIVATE } else { 0 }, 0, 0]
+    };
+    match step {
+        Step::Unshare { flags } => [*flags, 0, 0, 0, 0, 0],
+        Step::MountAttr { attributes: a, .. } => attributes(a),
+        Step::TreeAttr { tree, attributes: a } => {
+            let mut w = attributes(a);
+            w[4] = tree.0.into();
+            w
+        }
+        Step::CloneTree { into, recursive, identity, .. } => {
+            let (device, inode) = Identity::words(*identity);
+            [into.0.into(), (*recursive).into(), device, inode, 0, 0]
+        }
+        Step::NewFs { into, attributes, .. } => [into.0.into(), *attributes, 0, 0, 0, 0],
+        Step::Attach { tree, identity, cover, .. } => {
+            let (device, inode) = Identity::words(*identity);
+            [tree.0.into(), u64::from(*cover), device, inode, 0, 0]
+        }
+        Step::Mkdir { mode, .. } | Step::MakeFile { mode, .. } => [u64::from(*mode), 0, 0, 0, 0, 0],
+        Step::WriteFile { optional, .. } => [u64::from(*optional), 0, 0, 0, 0, 0],
+        Step::RulesetCreate { into, files, network, scopes, size } => {
+            [into.0.into(), *files, *network, *scopes, u64::from(*size), 0]
+        }
+        Step::RulesetAllow { ruleset, access, .. } => [ruleset.0.into(), *access, 0, 0, 0, 0],
+        Step::RulesetEnforce { ruleset } => [ruleset.0.into(), 0, 0, 0, 0, 0],
+        Step::Rlimit { resource, soft, hard } => [u64::from(*resource), *soft, *hard, 0, 0, 0],
+        Step::Exec { candidates, args, env } => {
+            [candidates.len() as u64, args.len() as u64, env.len() as u64, 0, 0, 0]
+        }
+        _ => [0; 6],
+    }
+}
+
+fn encode_step(step: &Step, bytes: &mut Vec<u8>) -> Result<(), PlanError> {
+    let start = bytes.len();
+    bytes.extend_from_slice(&(step.op() as u32).to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    for word in words(step) {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    match step {
+        Step::Exec { args, env, .. } => {
+            // Room for the pointers, as the launcher fills them in.
+            bytes.resize(bytes.len() + (args.len() + env.len() + 3) * 8, 0);
+        }
+        Step::Seccomp { program } => push_text(program.as_flattened(), bytes),
+        _ => {}
+    }
+    for text in texts(step) {
+        push_text(text, bytes);
+    }
+    let size = u32::try_from(bytes.len() - start).map_err(|_| PlanError::TooLarge)?;
+    bytes[start + 4..start + 8].copy_from_slice(&size.to_le_bytes());
+    Ok(())
+}
+
+fn push_text(text: &[u8], bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text);
+    bytes.push(0);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespaces != 0 {
+            writeln!(f, "be born in new namespaces: {}", namespace_names(self.namespaces))?;
+        }
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+/// The namespaces of a set of `CLONE_NEW*`, by name.
+fn namespace_names(flags: u64) -> String {
+    const NAMES: [(i32, &str); 7] = [
+        (libc::CLONE_NEWUSER, "user"),
+        (libc::CLONE_NEWPID, "pid"),
+        (libc::CLONE_NEWNS, "mount"),
+        (libc::CLONE_NEWNET, "net"),
+        (libc::CLONE_NEWIPC, "ipc"),
+        (libc::CLONE_NEWUTS, "uts"),
+        (libc::CLONE_NEWCGROUP, "cgroup"),
+    ];
+    let names: Vec<_> =
+        NAMES.iter().filter(|(flag, _)| flags & *flag as u64 != 0).map(|(_, name)| *name).collect();
+    names.join(", ")
+}
+
+impl fmt::Display for MountAttributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(u64, &str); 4] =
+            [(READ_ONLY, "ro"), (NO_SUID, "nosuid"), (NO_DEV, "nodev"), (NO_EXEC, "noexec")];
+        let mut words: Vec<_> =
+            NAMES.iter().filter(|(bit, _)| self.set & bit != 0).map(|(_, name)| *name).collect();
+        words.extend(self.private.then_some("private"));
+        words.extend(self.recursive.then_some("recursive"));
+        f.write_str(&words.join(","))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = |set| MountAttributes { set, ..MountAttributes::default() };
+        match self {
+            Self::Unshare { flags } => {
+                write!(f, "enter new namespaces: {}", namespace_names(*flags))
+            }
+            Self::MountAttr { path, attributes } => {
+                write!(f, "set {attributes} on the mounts at `{}`", path.display())
+            }
+            Self::CloneTree { into, path, .. } => {
+                write!(f, "copy the mounts at `{}` into {}", path.display(), into.0)
+            }
+            Self::NewFs { into, kind, options, attributes } => {
+                write!(f, "make a new {kind} ({}) into {}", own(*attributes), into.0)?;
+                options.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
+            }
+            Self::TreeAttr { tree, attributes } => write!(f, "set {attributes} on {}", tree.0),
+            Self::Attach { tree, path, .. } => {
+                write!(f, "attach {} at `{}`", tree.0, path.display())
+            }
+            Self::Mkdir { path, mode } => {
+                write!(f, "make the directory `{}` {mode:o}", path.display())
+            }
+            Self::MakeFile { path, mode, .. } => {
+                write!(f, "make the file `{}` {mode:o}", path.display())
+            }
+            Self::Symlink { target, path } => {
+                write!(f, "make the link `{}` to `{}`", path.display(), target.display())
+            }
+            Self::WriteFile { path, content, .. } => {
+                write!(f, "write {content:?} to `{}`", path.display())
+            }
+            Self::InterfaceUp { name } => write!(f, "bring the interface {name} up"),
+            Self::RulesetCreate { into, files, network, scopes, .. } => write!(
+                f,
+                "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",
+                into.0
+            ),
+            Self::RulesetAllow { ruleset, access, path } => {
+                write!(f, "allow {access:#x} below `{}` in {}", path.display(), ruleset.0)
+            }
+            Self::Subreaper => f.write_str("become the parent of orphans"),
+            Self::NewSession => f.write_str("start a new session"),
+            Self::ResetSignals => f.write_str("reset signals"),
+            Self::Rlimit { resource, soft, hard } => {
+                write!(f, "set resource limit {resource} to {soft}, at most {hard}")
+            }
+            Self::NoNewPrivs => f.write_str("gain no privileges by executing"),
+            Self::DropPrivileges => f.write_str("drop every capability"),
+            Self::RulesetEnforce { ruleset } => write!(f, "enforce ruleset {}", ruleset.0),
+            Self::Seccomp { program } => {
+                write!(f, "load the system call filter ({} instructions)", program.len())
+            }
+            Self::Stdio => f.write_str("take the three standard descriptors"),
+            Self::Chdir { path } => write!(f, "change to directory `{}`", path.display()),
+            Self::CloseOthers => f.write_str("close every other descriptor"),
+            Self::Exec { candidates, .. } => {
+                let names: Vec<_> = candidates.iter().map(|path| shown(path)).collect();
+                write!(f, "execute `{}`", names.join("` or `"))
+            }
+        }
+    }
+}
+
+fn shown(text: &CStr) -> String {
+    Path::new(OsStr::from_bytes(text.to_bytes())).display().to_string()
+}

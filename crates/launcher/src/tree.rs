@@ -1,0 +1,120 @@
+//! A running tree, seen by its supervisor: reports in, orders out.
+//!
+//! Letting go of the handle closes the control socket, which ends the tree. The
+//! dead init is reaped in the background, so that nobody waits for the kernel to
+//! take the namespaces down.
+
+use crate::{init::wire, plan::Plan, reaper, report::Report};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+/// A running tree. Dropping it kills every process of it.
+#[derive(Debug)]
+pub struct Tree {
+    pid: u32,
+    pidfd: Option<OwnedFd>,
+    control: OwnedFd,
+    plan: Arc<Plan>,
+}
+
+impl Tree {
+    pub(crate) fn new(pid: i32, pidfd: OwnedFd, control: OwnedFd, plan: Arc<Plan>) -> Self {
+        Self { pid: pid.unsigned_abs(), pidfd: Some(pidfd), control, plan }
+    }
+
+    /// Process number of the init, as this process sees it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The control socket: readable when a report waits or the init is gone.
+    /// It is only to be waited for; reports are read by [`Tree::next_report`].
+    #[must_use]
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// The next report, without waiting; `None` when the init is gone.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when none waits.
+    pub fn next_report(&self) -> io::Result<Option<Report>> {
+        self.receive(libc::MSG_DONTWAIT)
+    }
+
+    /// The next report; waits for it. `None` when the init is gone.
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub fn wait_report(&self) -> io::Result<Option<Report>> {
+        self.receive(0)
+    }
+
+    fn receive(&self, flags: libc::c_int) -> io::Result<Option<Report>> {
+        let mut bytes = [0_u8; 64];
+        loop {
+            // SAFETY: the buffer is as long as said.
+            let n = unsafe {
+                libc::recv(self.control.as_raw_fd(), bytes.as_mut_ptr().cast(), 64, flags)
+            };
+            match usize::try_from(n) {
+                Ok(0) => return Ok(None),
+                Ok(n) => {
+                    let report = Report::decode(&bytes[..n], |index| self.describe(index));
+                    if report.is_some() {
+                        return Ok(report);
+                    }
+                }
+                Err(_) => match io::Error::last_os_error() {
+                    e if e.kind() == io::ErrorKind::Interrupted => {}
+                    e if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                    e => return Err(e),
+                },
+            }
+        }
+    }
+
+    fn describe(&self, index: usize) -> (Option<crate::init::wire::Op>, String) {
+        self.plan.steps.get(index).map_or_else(
+            || (None, "enter the new namespaces".to_owned()),
+            |step| (Some(step.op()), step.to_string()),
+        )
+    }
+
+    /// Sends a signal to every process of the tree, and SIGCONT after it, so that
+    /// a stopped one sees it too.
+    ///
+    /// # Errors
+    /// When the init is gone.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        self.order([wire::ORDER_SIGNAL, u64::from(signal.unsigned_abs())])
+    }
+
+    /// Kills every process of the tree; [`Report::Finished`] follows.
+    ///
+    /// # Errors
+    /// When the init is gone.
+    pub fn kill(&self) -> io::Result<()> {
+        self.order([wire::ORDER_KILL, 0])
+    }
+
+    fn order(&self, words: [u64; 2]) -> io::Result<()> {
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        // SAFETY: two words, sixteen bytes.
+        let n = unsafe { libc::send(self.control.as_raw_fd(), words.as_ptr().cast(), 16, flags) };
+        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // The socket closes right after this, and with it the tree.
+        if let Some(pidfd) = self.pidfd.take() {
+            reaper::take(pidfd);
+        }
+    }
+}

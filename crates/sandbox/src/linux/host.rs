@@ -1,0 +1,235 @@
+//! What the host looks like, as far as a plan depends on it.
+//!
+//! All looking is done here, before the plan is made, so that making it is a pure
+//! function. Each path that will be mounted or covered is resolved to the end and
+//! remembered with its inode: the launcher resolves it again without following
+//! any link and refuses to go on if another file lies there by then. So a path
+//! that is swapped meanwhile stops the run instead of opening a hole.
+//!
+//! No tree is walked: the work does not grow with what lies in the home directory.
+
+use crate::{
+    error::SandboxError,
+    linux::stores,
+    spec::{FileView, Files, Network, SandboxSpec},
+};
+use ringfence_launcher::Identity;
+use std::{
+    fs, io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+/// A path without links, and what lies there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Located {
+    pub(crate) path: PathBuf,
+    pub(crate) inode: (u64, u64),
+    pub(crate) directory: bool,
+}
+
+impl Located {
+    fn look(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path)?;
+        let meta = fs::symlink_metadata(&path)?;
+        Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { device: self.inode.0, inode: self.inode.1 }
+    }
+}
+
+/// A file with content of its own, inside a private directory or over a host's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) path: PathBuf,
+    pub(crate) content: String,
+}
+
+/// What a plan depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// The caller is the super-user.
+    pub(crate) root: bool,
+    pub(crate) landlock_abi: u32,
+    /// Directories that are replaced by private ones; links and missing ones left out.
+    pub(crate) private: Vec<PathBuf>,
+    pub(crate) writable: Vec<Located>,
+    pub(crate) readable: Vec<Located>,
+    pub(crate) hidden: Vec<Located>,
+    /// Device nodes of the minimal `/dev`.
+    pub(crate) devices: Vec<&'static str>,
+    /// Parts of `/proc` that must be made read-only for the super-user.
+    pub(crate) proc_guard: Vec<&'static str>,
+    /// `/etc/resolv.conf`, where it leads into a directory that is hidden.
+    pub(crate) resolver: Option<Written>,
+    /// `/etc/hosts` with `localhost`, where the host's has none.
+    pub(crate) hosts: Option<(Located, String)>,
+    /// Oddities that were left out.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Directories of the host that every command gets its own of.
+const PRIVATE: &[&str] = &["/tmp", "/var/tmp", "/run"];
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+
+impl Host {
+    /// Looks at everything the specification touches.
+    pub(crate) fn look(spec: &SandboxSpec, landlock_abi: u32) -> Result<Self, SandboxError> {
+        let root = nix::unistd::geteuid().is_root();
+        let mut host = Self { root, landlock_abi, ..Self::default() };
+        if root {
+            host.proc_guard = existing(Path::new("/proc"), stores::IN_PROC);
+        }
+        if let Files::View(view) = &spec.files {
+            host.look_at_view(view, &spec.workspace)?;
+            if spec.network == Network::Deny {
+                host.hosts = hosts_without_localhost();
+            }
+        }
+        Ok(host)
+    }
+
+    fn look_at_view(&mut self, view: &FileView, workspace: &Path) -> Result<(), SandboxError> {
+        self.private = PRIVATE.iter().filter_map(|path| own_directory(Path::new(path))).collect();
+        self.devices = existing(Path::new("/dev"), DEVICES);
+        self.writable = all(&view.writable, "writable path")?;
+        self.readable = all(&view.readable, "readable path")?;
+        let workspace = located(workspace, "workspace")?;
+        if !self.writable.iter().any(|place| place.path == workspace.path) {
+            self.readable.push(workspace);
+        }
+        self.readable.sort();
+        self.readable.dedup();
+        // Both asked for: the stricter holds.
+        self.writable.retain(|place| !view.readable.contains(&place.path));
+        self.refuse_kernel_files()?;
+        self.hide(view);
+        self.resolver = resolver(&self.private);
+        Ok(())
+    }
+
+    /// The command has a `/proc` of its own; the host's cannot be given to it.
+    fn refuse_kernel_files(&self) -> Result<(), SandboxError> {
+        let listed = self.writable.iter().chain(&self.readable);
+        match listed.into_iter().find(|place| place.path.starts_with("/proc")) {
+            None => Ok(()),
+            Some(place) => Err(SandboxError::Path {
+                role: "path",
+                path: place.path.clone(),
+                source: io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the sandbox has a /proc of its own",
+                ),
+            }),
+        }
+    }
+
+    fn hide(&mut self, view: &FileView) {
+        let homes = view
+            .homes
+            .iter()
+            .flat_map(|home| stores::IN_HOME.iter().map(move |store| home.join(store)));
+        let root = self.root;
+        let kernel = stores::IN_KERNEL.iter().filter(|_| root);
+        let system = stores::IN_SYSTEM.iter().chain(kernel).map(PathBuf::from);
+        let mut hidden = Vec::new();
+        for path in homes.chain(system).filter(|path| reachable(path, root)) {
+            let Some(place) = self.look_odd(&path) else { continue };
+            // Named on purpose: the built-in list gives way.
+            let named = |list: &[Located]| list.iter().any(|named| named.path == place.path);
+            if !named(&self.readable) && !named(&self.writable) {
+                hidden.push(place);
+            }
+        }
+        for path in &view.hidden {
+            hidden.extend(self.look_odd(path));
+        }
+        hidden.sort();
+        hidden.dedup();
+        self.hidden = hidden;
+    }
+
+    /// What is not there needs no hiding; what cannot be resolved is said.
+    fn look_odd(&mut self, path: &Path) -> Option<Located> {
+        match Located::look(path) {
+            Ok(place) if place.path == Path::new("/") => {
+                self.warnings.push(format!("`{}` is the root and is not hidden", path.display()));
+                None
+            }
+            Ok(place) => Some(place),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            Err(error) => {
+                self.warnings.push(format!("`{}` is not hidden: {error}", path.display()));
+                None
+            }
+        }
+    }
+}
+
+fn all(paths: &[PathBuf], role: &'static str) -> Result<Vec<Located>, SandboxError> {
+    let mut places = paths.iter().map(|path| located(path, role)).collect::<Result<Vec<_>, _>>()?;
+    places.sort();
+    places.dedup();
+    Ok(places)
+}
+
+fn located(path: &Path, role: &'static str) -> Result<Located, SandboxError> {
+    if !path.is_absolute() {
+        return Err(SandboxError::NotAbsolute { role, path: path.to_owned() });
+    }
+    Located::look(path).map_err(|source| SandboxError::Path { role, path: path.to_owned(), source })
+}
+
+/// A directory that is not a link; where it lies when it is one.
+fn own_directory(path: &Path) -> Option<PathBuf> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    meta.is_dir().then(|| path.to_owned())
+}
+
+fn existing(dir: &Path, names: &'static [&'static str]) -> Vec<&'static str> {
+    names.iter().copied().filter(|name| dir.join(name).exists()).collect()
+}
+
+/// Whether the caller itself could open it; what it cannot, the command cannot
+/// either. The super-user can, and the command keeps its owner's rights.
+fn reachable(path: &Path, root: bool) -> bool {
+    use nix::unistd::{AccessFlags, access};
+    match fs::symlink_metadata(path) {
+        Err(_) => false,
+        Ok(_) if root => true,
+        Ok(meta) if meta.is_dir() => {
+            access(path, AccessFlags::R_OK).is_ok() || access(path, AccessFlags::X_OK).is_ok()
+        }
+        Ok(meta) => {
+            !meta.file_type().is_socket() && access(path, AccessFlags::R_OK).is_ok()
+                || meta.is_symlink()
+        }
+    }
+}
+
+/// The resolver's file, when it is a link into a directory that will be empty.
+fn resolver(private: &[PathBuf]) -> Option<Written> {
+    const FILE: &str = "/etc/resolv.conf";
+    let path = fs::canonicalize(FILE).ok()?;
+    let inside = private.iter().any(|dir| path.starts_with(dir));
+    let content = inside.then(|| fs::read_to_string(&path))?.ok()?;
+    Some(Written { path, content })
+}
+
+/// The hosts file with `localhost` added, if it is not there.
+fn hosts_without_localhost() -> Option<(Located, String)> {
+    const FILE: &str = "/etc/hosts";
+    let content = fs::read_to_string(FILE).ok()?;
+    let names_localhost = content.lines().any(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.split_whitespace().skip(1).any(|name| name == "localhost")
+    });
+    if names_localhost {
+        return None;
+    }
+    let place = Located::look(Path::new(FILE)).ok()?;
+    Some((place, format!("127.0.0.1 localhost\n::1 localhost\n{content}")))
+}

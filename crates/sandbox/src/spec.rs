@@ -1,0 +1,117 @@
+//! The vocabulary: what a command may see, write and reach.
+//!
+//! A specification says what is wanted and nothing of how. It is plain data: the
+//! same specification on two machines gives two plans, because the machines
+//! differ, never because the specification does. It deliberately knows no
+//! profile, no shell and no limit by name.
+
+use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, time::Duration};
+
+/// Whether there is a sandbox at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// Namespaces, system call filter, no privileges.
+    Sandbox,
+    /// The caller's own rights; the tree is still watched and ended.
+    Host,
+}
+
+/// Which network the command has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The caller's.
+    Inherit,
+    /// A loopback of its own and nothing else.
+    Deny,
+}
+
+/// Which files the command sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// The caller's, as they are.
+    Inherit,
+    /// The host's tree read-only, with the exceptions named.
+    View(FileView),
+}
+
+/// The host's tree, read-only, with private `/tmp`, `/dev`, `/dev/shm` and `/run`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileView {
+    /// Trees the command may change. Absolute; each must exist.
+    pub writable: Vec<PathBuf>,
+    /// Trees that stay visible though a private directory covers them or the
+    /// built-in list would hide them. Absolute; each must exist.
+    pub readable: Vec<PathBuf>,
+    /// Files and trees that cannot be opened. Absolute; one that does not exist is left out.
+    pub hidden: Vec<PathBuf>,
+    /// Home directories below which the built-in list of credential stores is hidden.
+    pub homes: Vec<PathBuf>,
+}
+
+/// What a command may see, write and reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSpec {
+    /// Whether there is a sandbox at all.
+    pub confinement: Confinement,
+    /// Refuse to run where namespaces cannot hold files, processes, network and IPC fully.
+    pub strict: bool,
+    /// Which files it sees.
+    pub files: Files,
+    /// Which network it has.
+    pub network: Network,
+    /// The directory the run is about. Absolute; stays visible wherever it lies.
+    pub workspace: PathBuf,
+}
+
+/// The program to execute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// This very file; a relative path is taken from the working directory.
+    Path(PathBuf),
+    /// The first of that name on a search path, looked up inside the sandbox.
+    Search {
+        /// File name without a slash.
+        name: OsString,
+        /// Directories, separated by colons (the command's `PATH`).
+        path: OsString,
+    },
+}
+
+/// One limit of setrlimit(2), by the kernel's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Soft limit, in the unit of the resource.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+}
+
+/// The process to start in the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// What to execute.
+    pub program: Program,
+    /// Arguments, the name of the program first.
+    pub args: Vec<OsString>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory, as the sandbox sees it.
+    pub cwd: PathBuf,
+    /// Limits of each process.
+    pub rlimits: Vec<Rlimit>,
+    /// How long processes that outlive the command may go on before they are killed.
+    pub linger: Duration,
+}
+
+/// The three descriptors the command gets, and no others.
+#[derive(Debug)]
+pub struct Stdio {
+    /// Descriptor 0.
+    pub stdin: OwnedFd,
+    /// Descriptor 1.
+    pub stdout: OwnedFd,
+    /// Descriptor 2.
+    pub stderr: OwnedFd,
+}

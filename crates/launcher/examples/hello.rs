@@ -1,6 +1,8 @@
 //! Carries out a plan of four steps and prints what the init reports:
 //! `cargo run -p ringfence-launcher --example hello`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use ringfence_launcher::{Plan, Report, Step, spawn};
 use std::{os::fd::AsFd, sync::Arc};
 

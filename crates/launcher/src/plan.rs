@@ -534,3 +534,31 @@ impl fmt::Display for Step {
 fn shown(text: &CStr) -> String {
     Path::new(OsStr::from_bytes(text.to_bytes())).display().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exec() -> Step {
+        Step::Exec { candidates: vec![c"/bin/x".into()], args: vec![c"x".into()], env: vec![] }
+    }
+
+    fn check(steps: Vec<Step>, expect: Result<(), PlanError>) {
+        let plan = Plan { namespaces: 0, linger_ms: 0, steps };
+        assert_eq!(plan.encode().map(|_| ()), expect);
+    }
+
+    #[test]
+    fn an_unsound_plan_is_not_encoded() {
+        check(vec![exec()], Ok(()));
+        check(vec![Step::Subreaper, Step::Stdio, exec()], Ok(()));
+        check(vec![], Err(PlanError::NoExecution));
+        check(vec![exec(), exec()], Err(PlanError::NoExecution));
+        check(vec![exec(), Step::Stdio], Err(PlanError::NoExecution));
+        let step = Step::Subreaper.to_string();
+        check(vec![Step::Stdio, Step::Subreaper, exec()], Err(PlanError::Order { index: 1, step }));
+        let nul = Step::Chdir { path: "a\0b".into() };
+        let step = nul.to_string();
+        check(vec![nul, exec()], Err(PlanError::Nul { index: 0, step }));
+    }
+}

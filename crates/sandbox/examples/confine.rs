@@ -1,6 +1,8 @@
 //! Runs a shell command that may write into the current directory and reach nothing:
 //! `cargo run -p ringfence-sandbox --example confine -- 'id; touch /etc/x; ls ~/.ssh'`.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use ringfence_sandbox::{
     Confinement, FileView, Files, Network, Process, Program, Report, Sandbox, SandboxSpec, Stdio,
 };

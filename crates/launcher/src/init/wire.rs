@@ -190,7 +190,7 @@ impl<'p> Steps<'p> {
         }
         let op = Op::from_raw(word32(self.rest, 0)?).ok_or(Broken)?;
         let size = word32(self.rest, 4)? as usize;
-        if size < STEP || size % 8 != 0 || size > self.rest.len() {
+        if size < STEP || !size.is_multiple_of(8) || size > self.rest.len() {
             return Err(Broken);
         }
         let mut w = [0; 6];
@@ -231,5 +231,93 @@ impl<'b> Strings<'b> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, Slot, Step as PlanStep};
+    use proptest::prelude::*;
+
+    fn sample() -> Vec<u8> {
+        let plan = Plan {
+            namespaces: 0,
+            linger_ms: 7,
+            steps: vec![
+                PlanStep::Mkdir { path: "/a b".into(), mode: 0o700 },
+                PlanStep::RulesetEnforce { ruleset: Slot(3) },
+                PlanStep::Seccomp { program: vec![[1; 8], [2; 8]] },
+                PlanStep::Exec {
+                    candidates: vec![c"/bin/x".into()],
+                    args: vec![c"x".into(), c"".into()],
+                    env: vec![c"K=v".into()],
+                },
+            ],
+        };
+        plan.encode().expect("the plan is sound")
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let mut bytes = sample();
+        let header = Header::read(&bytes).expect("the header is sound");
+        assert_eq!(header, Header { flags: 0, steps: 4, linger_ms: 7 });
+        let mut steps = Steps::new(&mut bytes).expect("the plan is sound");
+        let first = steps.next_step().expect("sound").expect("there");
+        assert_eq!((first.op, first.w[0]), (Op::Mkdir, 0o700));
+        assert_eq!(Strings::new(first.blob).next_bytes(), Ok(&b"/a b\0"[..]));
+        assert_eq!(steps.next_step().expect("sound").expect("there").w[0], 3);
+        let filter = steps.next_step().expect("sound").expect("there");
+        let program = Strings::new(filter.blob).next_bytes().expect("there");
+        assert_eq!(program, [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 0]);
+        assert_eq!(steps.next_step().expect("sound").expect("there").op, Op::Exec);
+        assert!(steps.next_step().expect("sound").is_none());
+    }
+
+    #[test]
+    fn every_operation_has_its_number() {
+        for (i, op) in Op::ALL.into_iter().enumerate() {
+            assert_eq!(op as usize, i + 1);
+            assert_eq!(Op::from_raw(op as u32), Some(op));
+        }
+        assert_eq!(Op::from_raw(0), None);
+        assert_eq!(Op::from_raw(Op::ALL.len() as u32 + 1), None);
+    }
+
+    /// Reads everything a launcher would; must end without a panic.
+    fn walk(bytes: &mut [u8]) {
+        let Ok(mut steps) = Steps::new(bytes) else { return };
+        while let Ok(Some(step)) = steps.next_step() {
+            let mut strings = Strings::new(step.blob);
+            while strings.next_bytes().is_ok() {}
+            if step.op == Op::Exec {
+                crate::init::interp::tests::fill(step);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_odd(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            walk(&mut bytes);
+        }
+
+        #[test]
+        fn no_change_of_a_plan_is_too_odd(changes in proptest::collection::vec((any::<u16>(), any::<u8>()), 1..12), cut in any::<u16>()) {
+            let mut bytes = sample();
+            for (at, byte) in changes {
+                let at = usize::from(at) % bytes.len();
+                bytes[at] = byte;
+            }
+            bytes.truncate(usize::from(cut) % 600 + 1);
+            // A length that is right again lets the decoder get further.
+            if bytes.len() >= HEADER {
+                let size = (bytes.len() as u32).to_le_bytes();
+                bytes[8..12].copy_from_slice(&size);
+                bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
+            }
+            walk(&mut bytes);
+        }
     }
 }

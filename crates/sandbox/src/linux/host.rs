@@ -10,13 +10,18 @@
 
 use crate::{
     error::SandboxError,
-    linux::stores,
+    linux::stores::{self, Stores},
     spec::{FileView, Files, Network, SandboxSpec},
+};
+use nix::{
+    fcntl::{AtFlags, OFlag, open},
+    sys::stat::{Mode, fstatat},
+    unistd::{AccessFlags, faccessat},
 };
 use ringfence_launcher::Identity;
 use std::{
     fs, io,
-    os::unix::fs::{FileTypeExt, MetadataExt},
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -96,18 +101,33 @@ impl Host {
         self.devices = existing(Path::new("/dev"), DEVICES);
         self.writable = all(&view.writable, "writable path")?;
         self.readable = all(&view.readable, "readable path")?;
-        let workspace = located(workspace, "workspace")?;
-        if !self.writable.iter().any(|place| place.path == workspace.path) {
-            self.readable.push(workspace);
-        }
-        self.readable.sort();
-        self.readable.dedup();
         // Both asked for: the stricter holds.
-        self.writable.retain(|place| !view.readable.contains(&place.path));
+        let readable = &self.readable;
+        self.writable.retain(|place| !readable.contains(place));
         self.refuse_kernel_files()?;
         self.hide(view);
+        self.show(located(workspace, "workspace")?);
         self.resolver = resolver(&self.private);
         Ok(())
+    }
+
+    /// The workspace stays visible, and as it is, wherever something would cover it.
+    fn show(&mut self, workspace: Located) {
+        let around = |path: &Path| workspace.path.starts_with(path);
+        let writable = self.writable.iter().map(|place| &place.path);
+        let nearest =
+            writable.filter(|path| around(path)).max_by_key(|path| path.components().count());
+        let hidden = self.hidden.iter().map(|place| &place.path);
+        let covered = self.private.iter().chain(hidden).any(|cover| {
+            around(cover)
+                && nearest.is_none_or(|writable| cover.starts_with(writable) && cover != writable)
+        });
+        if covered {
+            let list = if nearest.is_some() { &mut self.writable } else { &mut self.readable };
+            list.push(workspace);
+            list.sort();
+            list.dedup();
+        }
     }
 
     /// The command has a `/proc` of its own; the host's cannot be given to it.
@@ -127,15 +147,15 @@ impl Host {
     }
 
     fn hide(&mut self, view: &FileView) {
-        let homes = view
-            .homes
-            .iter()
-            .flat_map(|home| stores::IN_HOME.iter().map(move |store| home.join(store)));
-        let root = self.root;
-        let kernel = stores::IN_KERNEL.iter().filter(|_| root);
-        let system = stores::IN_SYSTEM.iter().chain(kernel).map(PathBuf::from);
+        let mut stores = present(Path::new("/"), stores::IN_SYSTEM, self.root);
+        if self.root {
+            stores.extend(present(Path::new("/"), stores::IN_KERNEL, true));
+        }
+        for home in &view.homes {
+            stores.extend(present(home, stores::IN_HOME, self.root));
+        }
         let mut hidden = Vec::new();
-        for path in homes.chain(system).filter(|path| reachable(path, root)) {
+        for path in stores {
             let Some(place) = self.look_odd(&path) else { continue };
             // Named on purpose: the built-in list gives way.
             let named = |list: &[Located]| list.iter().any(|named| named.path == place.path);
@@ -193,21 +213,27 @@ fn existing(dir: &Path, names: &'static [&'static str]) -> Vec<&'static str> {
     names.iter().copied().filter(|name| dir.join(name).exists()).collect()
 }
 
-/// Whether the caller itself could open it; what it cannot, the command cannot
-/// either. The super-user can, and the command keeps its owner's rights.
-fn reachable(path: &Path, root: bool) -> bool {
-    use nix::unistd::{AccessFlags, access};
-    match fs::symlink_metadata(path) {
-        Err(_) => false,
-        Ok(_) if root => true,
-        Ok(meta) if meta.is_dir() => {
-            access(path, AccessFlags::R_OK).is_ok() || access(path, AccessFlags::X_OK).is_ok()
-        }
-        Ok(meta) => {
-            !meta.file_type().is_socket() && access(path, AccessFlags::R_OK).is_ok()
-                || meta.is_symlink()
-        }
+/// The stores below `base` that are there. What the caller itself cannot open is
+/// left out, as the command cannot either; the super-user is looked at as one that
+/// can, because the command keeps the rights of its files' owner.
+fn present(base: &Path, stores: Stores, root: bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for (directory, names) in stores {
+        let directory = base.join(directory);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let Ok(at) = open(&directory, flags, Mode::empty()) else { continue };
+        let there = names.iter().filter(|name| {
+            let link = fstatat(&at, **name, AtFlags::AT_SYMLINK_NOFOLLOW);
+            link.is_ok() && (root || can_open(&at, name))
+        });
+        found.extend(there.map(|name| directory.join(name)));
     }
+    found
+}
+
+fn can_open(at: &OwnedFd, name: &str) -> bool {
+    let can = |right| faccessat(at, name, right, AtFlags::empty()).is_ok();
+    can(AccessFlags::R_OK) || can(AccessFlags::X_OK)
 }
 
 /// The resolver's file, when it is a link into a directory that will be empty.

@@ -1,0 +1,286 @@
+//! Trees on the real kernel, by both carriers, with and without a PID namespace.
+#![cfg(target_os = "linux")]
+
+use ringfence_launcher::{Carrier, ExitStatus, Plan, Report, Step, Tree, TreeUsage, spawn_by};
+use std::{
+    ffi::CString,
+    fs::File,
+    io::{BufRead, BufReader, PipeReader, Read},
+    os::fd::{AsFd, AsRawFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const CARRIERS: [Carrier; 2] = [Carrier::Program, Carrier::ForkedChild];
+const IN_NAMESPACE: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
+const ON_HOST: u64 = 0;
+
+/// Every combination of carrier and place.
+fn everywhere(check: impl Fn(Carrier, u64)) {
+    for carrier in CARRIERS {
+        for namespaces in [ON_HOST, IN_NAMESPACE] {
+            check(carrier, namespaces);
+        }
+    }
+}
+
+fn plan(namespaces: u64, script: &str) -> Plan {
+    let text = |text: &str| CString::new(text).expect("no NUL byte in a test's script");
+    let setup = (namespaces == ON_HOST).then_some(Step::Subreaper);
+    let mut steps: Vec<_> = setup.into_iter().collect();
+    steps.extend([Step::NewSession, Step::ResetSignals, Step::Stdio, Step::CloseOthers]);
+    steps.push(Step::Exec {
+        candidates: vec![text("/bin/sh")],
+        args: vec![text("sh"), text("-c"), text(script)],
+        env: vec![text("PATH=/usr/bin:/bin")],
+    });
+    Plan { namespaces, linger_ms: 20, steps }
+}
+
+/// Starts a plan whose output can be read.
+fn start(carrier: Carrier, plan: Plan) -> (Tree, BufReader<PipeReader>) {
+    let (reader, writer) = std::io::pipe().expect("a pipe can be had");
+    let nothing = File::open("/dev/null").expect("/dev/null is there");
+    let stdio = [nothing.as_fd(), writer.as_fd(), writer.as_fd()];
+    let tree = spawn_by(carrier, &Arc::new(plan), stdio).expect("the tree starts");
+    (tree, BufReader::new(reader))
+}
+
+fn reports(tree: &Tree) -> Vec<Report> {
+    std::iter::from_fn(|| tree.wait_report().expect("the socket works")).collect()
+}
+
+fn run(carrier: Carrier, plan: Plan) -> (Vec<Report>, String) {
+    let (tree, mut output) = start(carrier, plan);
+    let reports = reports(&tree);
+    let mut text = String::new();
+    output.read_to_string(&mut text).expect("the output is text");
+    (reports, text)
+}
+
+fn ended(reports: &[Report]) -> ExitStatus {
+    let status = reports.iter().find_map(|report| match report {
+        Report::CommandExited { status } => Some(*status),
+        _ => None,
+    });
+    status.unwrap_or_else(|| panic!("the command did not end: {reports:?}"))
+}
+
+fn usage(reports: &[Report]) -> TreeUsage {
+    match reports.last() {
+        Some(Report::Finished { usage }) => *usage,
+        other => panic!("not finished: {other:?}"),
+    }
+}
+
+/// Waits until nobody is called that any more; a deadline, as there is nothing to wait on.
+fn gone(pid: i32) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // SAFETY: signal 0 only asks whether the process is there.
+    while unsafe { libc::kill(pid, 0) } == 0 {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn statuses_and_output_arrive() {
+    everywhere(|carrier, namespaces| {
+        let check = |script: &str, status, text: &str| {
+            let (reports, output) = run(carrier, plan(namespaces, script));
+            assert_eq!((ended(&reports), output.as_str()), (status, text), "{script}");
+            assert!(matches!(reports[0], Report::Started { .. }), "{reports:?}");
+        };
+        check("echo hello", ExitStatus::Exited(0), "hello\n");
+        check("exit 42", ExitStatus::Exited(42), "");
+        check("kill -9 $$", ExitStatus::Signaled(9), "");
+        check("kill -TERM $$", ExitStatus::Signaled(15), "");
+        check("trap 'echo caught; exit 3' USR1; kill -USR1 $$", ExitStatus::Exited(3), "caught\n");
+        check("echo $(ls /proc/self/fd | wc -l)", ExitStatus::Exited(0), "4\n");
+    });
+}
+
+#[test]
+fn the_command_gets_no_other_descriptor() {
+    let leak = File::open("/etc/passwd").expect("/etc/passwd is there");
+    // SAFETY: numbers only; the descriptor stays open in this process.
+    unsafe { libc::fcntl(leak.as_raw_fd(), libc::F_SETFD, 0) };
+    everywhere(|carrier, namespaces| {
+        let (_, output) =
+            run(carrier, plan(namespaces, "ls -l /proc/self/fd; ls -l /proc/$PPID/fd 2>&1"));
+        assert!(!output.contains("passwd"), "{output}");
+    });
+}
+
+#[test]
+fn who_outlives_the_command_is_killed_and_counted() {
+    everywhere(|carrier, namespaces| {
+        let script =
+            "(setsid sh -c 'trap \"\" TERM HUP; echo $$; exec sleep 1000' &) & wait; exit 5";
+        let (tree, mut output) = start(carrier, plan(namespaces, script));
+        let reports = reports(&tree);
+        assert_eq!(ended(&reports), ExitStatus::Exited(5));
+        assert!(usage(&reports).killed >= 1, "{reports:?}");
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).expect("the pipe is closed by everyone");
+    });
+}
+
+#[test]
+fn letting_go_kills_the_tree() {
+    everywhere(|carrier, namespaces| {
+        let script = "trap '' TERM INT HUP; setsid sleep 1000 & echo up; wait";
+        let (tree, mut output) = start(carrier, plan(namespaces, script));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("the command is up");
+        let init = i32::try_from(tree.pid()).expect("process numbers are small");
+        drop(tree);
+        output.read_to_string(&mut line).expect("nobody holds the pipe any more");
+        ringfence_launcher::flush_reaper();
+        assert!(gone(init));
+    });
+}
+
+#[test]
+fn a_signal_reaches_everyone_even_who_is_stopped() {
+    everywhere(|carrier, namespaces| {
+        let script = "sh -c 'trap \"echo child; exit\" TERM; echo up; kill -STOP $$; sleep 1000' &
+                      trap 'wait; echo parent; exit 9' TERM; wait; wait";
+        let (tree, mut output) = start(carrier, plan(namespaces, script));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("the command is up");
+        tree.signal(libc::SIGTERM).expect("the init listens");
+        assert_eq!(ended(&reports(&tree)), ExitStatus::Exited(9));
+        output.read_to_string(&mut line).expect("output is text");
+        assert!(line.contains("child") && line.contains("parent"), "{line}");
+    });
+}
+
+#[test]
+fn a_kill_order_ends_what_ignores_signals() {
+    everywhere(|carrier, namespaces| {
+        let script = "trap '' TERM; echo up; while :; do sleep 1000; done";
+        let (tree, mut output) = start(carrier, plan(namespaces, script));
+        output.read_line(&mut String::new()).expect("the command is up");
+        tree.kill().expect("the init listens");
+        assert_eq!(ended(&reports(&tree)), ExitStatus::Signaled(9));
+    });
+}
+
+#[test]
+fn what_the_whole_tree_used_is_counted() {
+    everywhere(|carrier, namespaces| {
+        let spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        let script = format!("(setsid sh -c '{spin}' &); {spin}; wait; sleep 0.01");
+        let mut plan = plan(namespaces, &script);
+        plan.linger_ms = 60_000;
+        let (reports, _) = run(carrier, plan);
+        let usage = usage(&reports);
+        assert!(usage.user_cpu > Duration::from_millis(5), "{usage:?}");
+        assert!(usage.max_rss_bytes > 100_000, "{usage:?}");
+        assert_eq!(usage.processes.is_some(), namespaces == IN_NAMESPACE);
+        assert_eq!(usage.killed, 0);
+    });
+}
+
+#[test]
+fn a_step_that_fails_says_which_and_why() {
+    everywhere(|carrier, namespaces| {
+        let mut plan = plan(namespaces, "echo never");
+        plan.steps.insert(plan.steps.len() - 1, Step::Chdir { path: "/nonexistent/dir".into() });
+        let index = plan.steps.len() - 2;
+        let (reports, output) = run(carrier, plan);
+        let [Report::Failed(failure)] = &reports[..] else { panic!("{reports:?}") };
+        assert_eq!((failure.index, failure.errno()), (index, libc::ENOENT));
+        assert!(failure.to_string().contains("/nonexistent/dir"), "{failure}");
+        assert!(!failure.is_exec() && output.is_empty());
+    });
+}
+
+#[test]
+fn programs_are_found_as_a_shell_finds_them() {
+    let dir = std::env::temp_dir().join(format!("ringfence-launcher-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a temporary directory can be made");
+    let script = dir.join("script");
+    std::fs::write(&script, "echo script $1\n").expect("it can be written");
+    let plain = dir.join("plain");
+    std::fs::write(&plain, "x").expect("it can be written");
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(&script, mode(0o755)).expect("its mode can be set");
+    let attempt = |paths: &[&std::path::Path]| {
+        let text =
+            |path: &std::path::Path| CString::new(path.to_str().expect("text")).expect("text");
+        let mut plan = plan(ON_HOST, "");
+        plan.steps.pop();
+        plan.steps.push(Step::Exec {
+            candidates: paths.iter().map(|path| text(path)).collect(),
+            args: vec![c"name".into(), c"argument".into()],
+            env: Vec::new(),
+        });
+        run(Carrier::Program, plan)
+    };
+    let missing = dir.join("missing");
+    let (reports, output) = attempt(&[&missing, &plain, &script]);
+    assert_eq!((ended(&reports), output.as_str()), (ExitStatus::Exited(0), "script argument\n"));
+    let failure = |paths: &[&std::path::Path]| match attempt(paths).0.remove(0) {
+        Report::Failed(failure) => failure,
+        other => panic!("{other:?}"),
+    };
+    assert!(failure(&[&missing]).not_found());
+    assert!(failure(&[&plain.join("below"), &missing]).not_found());
+    assert!(failure(&[&missing, &plain]).not_executable());
+    std::fs::remove_dir_all(&dir).expect("it can be removed");
+}
+
+#[test]
+fn the_init_cannot_be_looked_into_or_killed_by_the_command() {
+    let script = "kill -9 1; kill -STOP 1; cat /proc/1/environ /proc/1/maps >/dev/null 2>&1 && echo read; echo alive";
+    let mut plan = plan(IN_NAMESPACE, script);
+    plan.steps.splice(
+        0..0,
+        [
+            Step::Unshare { flags: libc::CLONE_NEWNS as u64 },
+            Step::NewFs {
+                into: ringfence_launcher::Slot(0),
+                kind: "proc",
+                options: vec![],
+                attributes: 0,
+            },
+            Step::Attach {
+                tree: ringfence_launcher::Slot(0),
+                path: "/proc".into(),
+                identity: None,
+                cover: false,
+            },
+        ],
+    );
+    let drop_at = plan.steps.len() - 1;
+    plan.steps.splice(drop_at..drop_at, [Step::NoNewPrivs, Step::DropPrivileges]);
+    let (reports, output) = run(Carrier::Program, plan);
+    assert_eq!((ended(&reports), output.as_str()), (ExitStatus::Exited(0), "alive\n"));
+}
+
+#[test]
+fn many_at_once_do_not_mix() {
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for round in 0..8 {
+                    let word = format!("{thread}-{round}");
+                    let (reports, output) = run(
+                        CARRIERS[round % 2],
+                        plan(
+                            [ON_HOST, IN_NAMESPACE][thread % 2],
+                            &format!("echo {word}; exit {round}"),
+                        ),
+                    );
+                    assert_eq!(ended(&reports), ExitStatus::Exited(round as i32));
+                    assert_eq!(output, format!("{word}\n"));
+                }
+            });
+        }
+    });
+}

@@ -1,9 +1,10 @@
 //! The system call filter: what is refused to every command, as classic BPF.
 //!
 //! Everything is allowed but what is named here. The program is a binary search
-//! over the ranges between the few refused numbers: about a tenth of the
-//! instructions of a list, which the kernel checks and compiles at every start,
-//! and six comparisons for a call instead of a hundred. Calls of another ABI of
+//! over the ranges between the few refused numbers, one instruction a range, whose
+//! leaves jump to a few shared answers: a quarter of the instructions of a list,
+//! which the kernel checks and compiles at every start, and six comparisons for a
+//! call instead of a hundred. Calls of another ABI of
 //! the machine (i386, x32) are refused as a whole, and so are numbers that the
 //! newest known kernel does not have: they could mean anything.
 //!
@@ -158,10 +159,10 @@ pub(crate) type Instruction = [u8; 8];
 pub(crate) fn filter() -> Vec<Instruction> {
     let mut assembler = Assembler::default();
     assembler.load(OFFSET_ARCHITECTURE);
-    assembler.jump(JUMP_EQUAL, ARCHITECTURE, 1, 0);
-    assembler.answer(Action::Errno(libc::ENOSYS));
+    assembler.answer_unless(JUMP_EQUAL, ARCHITECTURE, Action::Errno(libc::ENOSYS));
     assembler.load(OFFSET_NUMBER);
     assembler.search(&ranges(&rules()));
+    assembler.close();
     assembler.code
 }
 
@@ -205,7 +206,6 @@ fn ranges(rules: &BTreeMap<u32, Action>) -> Vec<(u32, Action)> {
 }
 
 const LOAD_WORD: u16 = 0x20;
-const JUMP_ALWAYS: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_FROM: u16 = 0x35;
 const JUMP_BITS: u16 = 0x45;
@@ -222,10 +222,17 @@ const fn offset_argument(index: u8) -> u32 {
     16 + 8 * index as u32 + if cfg!(target_endian = "big") { 4 } else { 0 }
 }
 
+/// Writes instructions. All jumps of a program of this size fit into the eight
+/// bits they have; an answer that is jumped to is written once, at the end.
 #[derive(Default)]
 struct Assembler {
     code: Vec<Instruction>,
+    /// Jumps to an answer that is not written yet: instruction, byte of the offset, answer.
+    open: Vec<(usize, usize, Action)>,
 }
+
+const IF_TRUE: usize = 2;
+const IF_FALSE: usize = 3;
 
 impl Assembler {
     fn emit(&mut self, code: u16, if_true: u8, if_false: u8, k: u32) {
@@ -237,9 +244,16 @@ impl Assembler {
         self.emit(LOAD_WORD, 0, 0, offset);
     }
 
-    /// Jumps over so many instructions if the comparison holds, over others if not.
-    fn jump(&mut self, code: u16, with: u32, if_true: u8, if_false: u8) {
-        self.emit(code, if_true, if_false, with);
+    /// Goes to an answer if the comparison holds, on if not.
+    fn answer_if(&mut self, comparison: u16, with: u32, action: Action) {
+        self.open.push((self.code.len(), IF_TRUE, action));
+        self.emit(comparison, 0, 0, with);
+    }
+
+    /// Goes to an answer if the comparison does not hold, on if it does.
+    fn answer_unless(&mut self, comparison: u16, with: u32, action: Action) {
+        self.open.push((self.code.len(), IF_FALSE, action));
+        self.emit(comparison, 0, 0, with);
     }
 
     fn answer(&mut self, action: Action) {
@@ -252,19 +266,41 @@ impl Assembler {
         }
     }
 
-    /// Binary search: the middle decides between the halves.
+    /// Binary search: the middle decides between the halves, and a half of one
+    /// range is its answer.
     fn search(&mut self, ranges: &[(u32, Action)]) {
-        let middle = ranges.len() / 2;
-        if middle == 0 {
-            return self.answer(ranges[0].1);
+        let (low, high) = ranges.split_at(ranges.len() / 2);
+        let node = self.code.len();
+        self.emit(JUMP_FROM, 0, 0, high[0].0);
+        match low {
+            [(_, action)] => self.open.push((node, IF_FALSE, *action)),
+            _ => self.search(low),
         }
-        self.jump(JUMP_FROM, ranges[middle].0, 0, 1);
-        let long_jump = self.code.len();
-        self.emit(JUMP_ALWAYS, 0, 0, 0);
-        self.search(&ranges[..middle]);
-        let over = u32::try_from(self.code.len() - long_jump - 1).expect("a filter is short");
-        self.code[long_jump][4..].copy_from_slice(&over.to_ne_bytes());
-        self.search(&ranges[middle..]);
+        match high {
+            [(_, action)] => self.open.push((node, IF_TRUE, *action)),
+            _ => {
+                self.jump_here(node, IF_TRUE);
+                self.search(high);
+            }
+        }
+    }
+
+    fn jump_here(&mut self, from: usize, branch: usize) {
+        let over = self.code.len() - from - 1;
+        self.code[from][branch] = u8::try_from(over).expect("a filter is short");
+    }
+
+    /// Writes every answer that is still jumped to.
+    fn close(&mut self) {
+        while let Some(&(_, _, action)) = self.open.first() {
+            let (these, others): (Vec<_>, Vec<_>) =
+                self.open.drain(..).partition(|(_, _, other)| *other == action);
+            self.open = others;
+            for (from, branch, _) in these {
+                self.jump_here(from, branch);
+            }
+            self.answer(action);
+        }
     }
 
     fn test(&mut self, test: Test) {
@@ -272,8 +308,7 @@ impl Assembler {
         match test {
             Test::Bits(bits) => {
                 self.load(offset_argument(0));
-                self.jump(JUMP_BITS, bits, 0, 1);
-                self.answer(refused);
+                self.answer_if(JUMP_BITS, bits, refused);
                 self.answer(Action::Allow);
             }
             Test::OneOf(argument, values) => {
@@ -292,16 +327,14 @@ impl Assembler {
 
     fn if_one_of(&mut self, values: &[u32], action: Action) {
         for value in values {
-            self.jump(JUMP_EQUAL, *value, 0, 1);
-            self.answer(action);
+            self.answer_if(JUMP_EQUAL, *value, action);
         }
     }
 
     fn socket(&mut self) {
         self.load(offset_argument(0));
         self.if_one_of(FAMILIES, Action::Allow);
-        self.jump(JUMP_EQUAL, AF_NETLINK, 1, 0);
-        self.answer(Action::Errno(libc::EAFNOSUPPORT));
+        self.answer_unless(JUMP_EQUAL, AF_NETLINK, Action::Errno(libc::EAFNOSUPPORT));
         self.load(offset_argument(2));
         self.if_one_of(NETLINK_PROTOCOLS, Action::Allow);
         self.answer(Action::Errno(libc::EPROTONOSUPPORT));
@@ -331,7 +364,6 @@ mod tests {
             let mut branch = |holds: bool| pc += usize::from(if holds { jt } else { jf });
             match u16::from_ne_bytes([c0, c1]) {
                 LOAD_WORD => a = word(k),
-                JUMP_ALWAYS => pc += k as usize,
                 JUMP_EQUAL => branch(a == k),
                 JUMP_FROM => branch(a >= k),
                 JUMP_BITS => branch(a & k != 0),
@@ -399,6 +431,6 @@ mod tests {
 
     #[test]
     fn the_filter_stays_small() {
-        assert!(filter().len() < 256, "{} instructions", filter().len());
+        assert!(filter().len() < 130, "{} instructions", filter().len());
     }
 }

@@ -9,6 +9,7 @@ const MACHINES: [&str; 2] = ["x86_64", "aarch64"];
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(ringfence_freestanding)");
     println!("cargo::rustc-check-cfg=cfg(ringfence_embedded)");
+    println!("cargo::rustc-check-cfg=cfg(fuzzing)");
     println!("cargo::rerun-if-changed=src/init");
     println!("cargo::rerun-if-changed=build.rs");
     let variable = |name: &str| env::var(name).unwrap_or_default();

@@ -13,6 +13,8 @@
 //! The one trap: everything in `init` is compiled twice, once without any
 //! library, and must stay free of allocation and of this crate's other modules.
 
+#[cfg(all(target_os = "linux", any(test, fuzzing)))]
+pub mod fuzzing;
 #[cfg(target_os = "linux")]
 mod init;
 #[cfg(target_os = "linux")]

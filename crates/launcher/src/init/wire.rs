@@ -285,22 +285,10 @@ mod tests {
         assert_eq!(Op::from_raw(Op::ALL.len() as u32 + 1), None);
     }
 
-    /// Reads everything a launcher would; must end without a panic.
-    fn walk(bytes: &mut [u8]) {
-        let Ok(mut steps) = Steps::new(bytes) else { return };
-        while let Ok(Some(step)) = steps.next_step() {
-            let mut strings = Strings::new(step.blob);
-            while strings.next_bytes().is_ok() {}
-            if step.op == Op::Exec {
-                crate::init::interp::tests::fill(step);
-            }
-        }
-    }
-
     proptest! {
         #[test]
         fn no_bytes_are_too_odd(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            walk(&mut bytes);
+            crate::fuzzing::decode(&mut bytes);
         }
 
         #[test]
@@ -317,7 +305,7 @@ mod tests {
                 bytes[8..12].copy_from_slice(&size);
                 bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
             }
-            walk(&mut bytes);
+            crate::fuzzing::decode(&mut bytes);
         }
     }
 }

@@ -345,3 +345,114 @@ fn needs_readable(host: &Host, place: &Located) -> bool {
         || host.hidden.iter().any(|hidden| inside(&hidden.path))
         || host.writable.iter().any(|writable| inside(&writable.path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn at(path: &str, inode: u64, directory: bool) -> Located {
+        Located { path: path.into(), inode: (1, inode), directory }
+    }
+
+    /// A host with something of everything.
+    fn host() -> Host {
+        Host {
+            root: true,
+            landlock_abi: 6,
+            private: ["/run", "/tmp", "/var/tmp"].map(PathBuf::from).to_vec(),
+            writable: vec![
+                at("/home/u", 1, true),
+                at("/tmp/ws", 2, true),
+                at("/srv/file", 3, false),
+            ],
+            readable: vec![
+                at("/home/u/secret/shown", 4, true),
+                at("/run/service/socket", 5, false),
+                at("/usr", 6, true),
+            ],
+            hidden: vec![
+                at("/etc/shadow", 7, false),
+                at("/home/u/.ssh", 8, true),
+                at("/home/u/secret", 9, true),
+                at("/tmp/elsewhere", 10, true),
+                at("/tmp/ws/.env", 11, false),
+            ],
+            devices: vec!["null", "tty"],
+            proc_guard: vec!["sys"],
+            resolver: Some(crate::linux::host::Written {
+                path: "/run/resolve/stub.conf".into(),
+                content: "nameserver 127.0.0.53\n".into(),
+            }),
+            hosts: Some((at("/etc/hosts", 12, false), "127.0.0.1 localhost\n".into())),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_view_reads_as_a_list() {
+        let lines: Vec<_> = view(&host()).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn nothing_is_made_outside_the_file_system_in_memory() {
+        let steps = view(&host());
+        let attached = |path: &str, nth: usize| {
+            let is = |step: &Step| matches!(step, Step::Attach { path: at, .. } if at == Path::new(path));
+            steps.iter().enumerate().filter(|(_, step)| is(step)).nth(nth).map(|(index, _)| index)
+        };
+        let (base, dev) =
+            (attached("/dev", 0).expect("there"), attached("/dev", 1).expect("there"));
+        for (index, step) in steps.iter().enumerate() {
+            if let Step::Mkdir { path, .. }
+            | Step::MakeFile { path, .. }
+            | Step::Symlink { path, .. } = step
+            {
+                assert!(path.starts_with(BASE) && (base..dev).contains(&index), "{step}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_tree_goes_to_one_place_and_outer_places_come_first() {
+        let mut waiting = BTreeSet::new();
+        let (mut depth, mut closed) = (0, false);
+        for step in view(&host()) {
+            match &step {
+                Step::CloneTree { into, .. } | Step::NewFs { into, .. } => {
+                    assert!(waiting.insert(into.0), "slot of {step} is taken");
+                }
+                Step::MountAttr { .. } => closed = true,
+                Step::Attach { tree, path, .. } => {
+                    assert!(closed, "{step} before the host's tree is read-only");
+                    assert!(waiting.remove(&tree.0), "{step} has no tree");
+                    if path != Path::new("/proc")
+                        && !path.starts_with("/proc/")
+                        && path != Path::new("/dev")
+                    {
+                        let here = path.components().count();
+                        assert!(here >= depth, "{step} comes after something deeper");
+                        depth = here;
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(waiting.is_empty(), "trees without a place: {waiting:?}");
+    }
+
+    #[test]
+    fn what_is_covered_is_identified() {
+        for step in view(&host()) {
+            if let Step::Attach { path, identity, cover: true, .. } = &step {
+                let inside = ["/home/u/.ssh", "/home/u/secret", "/etc/shadow", "/tmp/ws/.env"];
+                assert_eq!(
+                    identity.is_some(),
+                    inside.iter().any(|p| path == Path::new(p)),
+                    "{step}"
+                );
+            }
+        }
+    }
+}

@@ -163,3 +163,60 @@ fn texts(
         .map(|text| CString::new(text.into_vec()).map_err(|_| SandboxError::Nul { role }))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn spec(confinement: Confinement) -> SandboxSpec {
+        SandboxSpec {
+            confinement,
+            strict: false,
+            files: Files::Inherit,
+            network: Network::Deny,
+            workspace: "/ws".into(),
+        }
+    }
+
+    fn process(program: Program) -> Process {
+        Process {
+            program,
+            args: vec!["x".into()],
+            env: vec![("K".into(), "v".into())],
+            cwd: "/ws".into(),
+            rlimits: vec![crate::spec::Rlimit { resource: 7, soft: 10, hard: 20 }],
+            linger: Duration::from_millis(5),
+        }
+    }
+
+    #[test]
+    fn walls_are_raised_in_order() {
+        let host = Host { landlock_abi: 6, ..Host::default() };
+        let frame = frame(&spec(Confinement::Sandbox), &host);
+        let plan = plan(&frame, &process(Program::Path("/bin/x".into()))).expect("no NUL bytes");
+        insta::assert_snapshot!(plan.to_string());
+        plan.encode().expect("the order is sound");
+    }
+
+    #[test]
+    fn without_a_sandbox_no_wall_is_left() {
+        let frame = frame(&spec(Confinement::Host), &Host::default());
+        let plan = plan(&frame, &process(Program::Path("/bin/x".into()))).expect("no NUL bytes");
+        assert_eq!(plan.namespaces, 0);
+        insta::assert_snapshot!(plan.to_string());
+        plan.encode().expect("the order is sound");
+    }
+
+    #[test]
+    fn a_search_path_is_read_as_a_shell_does() {
+        let check = |path: &str, expect: &[&str]| {
+            let program = Program::Search { name: "x".into(), path: path.into() };
+            let expect: Vec<_> = expect.iter().map(PathBuf::from).collect();
+            assert_eq!(candidates(&program), expect);
+        };
+        check("/bin:/usr/bin", &["/bin/x", "/usr/bin/x"]);
+        check(":/bin:", &["./x", "/bin/x", "./x"]);
+        check("", &["./x"]);
+    }
+}

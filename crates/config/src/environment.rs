@@ -1,0 +1,139 @@
+//! The user's environment as one value: variables, home directories, working directory.
+//!
+//! This is the only place of the project that asks the process for them, and it asks once; everything later works on the
+//! snapshot, so a test can hand in its own.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the caller's process was given.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    passwd_home: Option<PathBuf>,
+    cwd: PathBuf,
+}
+
+impl Environment {
+    /// The environment of this process, as it is now.
+    ///
+    /// # Errors
+    /// When the working directory cannot be read, because it was deleted or a parent forbids it.
+    pub fn current() -> io::Result<Environment> {
+        Ok(Environment {
+            variables: std::env::vars_os().collect(),
+            passwd_home: passwd_home(),
+            cwd: std::env::current_dir()?,
+        })
+    }
+
+    /// An environment made by hand: variables, and an absolute working directory. It has no entry in the user database.
+    pub fn new<N: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+        cwd: impl Into<PathBuf>,
+    ) -> Environment {
+        let variables =
+            variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Environment { variables, passwd_home: None, cwd: cwd.into() }
+    }
+
+    /// The same with a home directory as the user database would give it.
+    #[must_use]
+    pub fn with_passwd_home(mut self, home: impl Into<PathBuf>) -> Environment {
+        self.passwd_home = Some(home.into());
+        self
+    }
+
+    /// The value of a variable.
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
+        self.variables.get(name.as_ref()).map(OsString::as_os_str)
+    }
+
+    /// All variables, by name.
+    pub fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// The working directory.
+    #[must_use]
+    pub fn cwd(&self) -> &Path {
+        &self.cwd
+    }
+
+    /// What `~` means: `$HOME` when it is an absolute path, else the user database.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        self.variable_home().or(self.passwd_home.as_deref())
+    }
+
+    /// Every directory that is this user's home in some eyes: `$HOME` and the user database, where they differ both.
+    ///
+    /// Programs ask one or the other, so credentials can lie in either.
+    #[must_use]
+    pub fn homes(&self) -> Vec<PathBuf> {
+        let mut homes: Vec<PathBuf> = self
+            .variable_home()
+            .into_iter()
+            .chain(self.passwd_home.as_deref())
+            .map(Into::into)
+            .collect();
+        homes.dedup();
+        homes
+    }
+
+    fn variable_home(&self) -> Option<&Path> {
+        self.get("HOME").map(Path::new).filter(|home| home.is_absolute())
+    }
+}
+
+/// Values may be secrets, so only the names are printed.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("variables", &self.variables.keys().collect::<Vec<_>>())
+            .field("passwd_home", &self.passwd_home)
+            .field("cwd", &self.cwd)
+            .finish()
+    }
+}
+
+fn passwd_home() -> Option<PathBuf> {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten()?;
+    Some(user.dir).filter(|home| home.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn both_homes_are_known() {
+        let environment = Environment::new([("HOME", "/a")], "/").with_passwd_home("/b");
+        assert_eq!(environment.home(), Some(Path::new("/a")));
+        assert_eq!(environment.homes(), [PathBuf::from("/a"), PathBuf::from("/b")]);
+    }
+
+    #[test]
+    fn a_relative_or_missing_home_is_the_databases() {
+        let environment = Environment::new([("HOME", "a")], "/").with_passwd_home("/b");
+        assert_eq!(environment.home(), Some(Path::new("/b")));
+        assert_eq!(environment.homes(), [PathBuf::from("/b")]);
+    }
+
+    #[test]
+    fn debug_prints_no_values() {
+        let environment = Environment::new([("TOKEN", "s3cret")], "/");
+        assert!(!format!("{environment:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn current_has_this_process_variables() {
+        let environment = Environment::current().expect("tests run in a directory that exists");
+        assert_eq!(environment.variables().count(), std::env::vars_os().count());
+        assert!(environment.cwd().is_absolute());
+    }
+}

@@ -1,0 +1,44 @@
+//! The outermost layer: what the flags of one run say over its profile.
+
+use crate::units::ByteSize;
+use crate::words::{FsMode, NetworkMode};
+use ringfence_policy::AllowEntry;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One field for each flag; what is empty or `None` leaves the profile's value.
+///
+/// The default changes nothing, so it is safe as one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// Added to `writable_paths`; a leading `~` is expanded, relative to the workspace.
+    pub rw: Vec<PathBuf>,
+    /// Added to `readable_paths`.
+    pub ro: Vec<PathBuf>,
+    /// Added to `hidden_paths`.
+    pub hide: Vec<PathBuf>,
+    /// `fs_mode`.
+    pub fs: Option<FsMode>,
+    /// `network_mode`.
+    pub net: Option<NetworkMode>,
+    /// Added to `network_allowlist`; any entry sets `network_mode` to `allowlist`.
+    pub allow: Vec<AllowEntry>,
+    /// Longest time of the run, wall clock.
+    pub timeout: Option<Duration>,
+    /// Longest time without output.
+    pub idle_timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: Option<Duration>,
+    /// Most memory of the tree.
+    pub memory: Option<ByteSize>,
+    /// Most CPU time of a process; rounded up to whole seconds.
+    pub cpu_time: Option<Duration>,
+    /// Most processes of the tree.
+    pub pids: Option<u64>,
+    /// Most open files of a process.
+    pub open_files: Option<u64>,
+    /// Largest file that can be written.
+    pub file_size: Option<ByteSize>,
+    /// How much is kept of each captured stream.
+    pub max_output: Option<ByteSize>,
+}

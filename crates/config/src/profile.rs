@@ -1,0 +1,69 @@
+//! A profile after resolution: every field has its value, every path is absolute, nothing is left to a default.
+//!
+//! The executor translates this into the terms of the mechanisms; what the fields mean to the author of a config is said at the
+//! twin in `written`.
+
+use crate::words::{FsMode, Isolation, Mode, NetworkMode, ReadScope};
+use ringfence_policy::AllowEntry;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a run may see, write, reach and use up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its name in the config.
+    pub name: String,
+    /// Sandbox or host.
+    pub mode: Mode,
+    /// What to do where the machine cannot give a full sandbox.
+    pub isolation: Isolation,
+    /// Which files can be seen and changed.
+    pub fs_mode: FsMode,
+    /// The workspace root, absolute.
+    pub workspace: PathBuf,
+    /// What can be written, absolute. Empty unless `fs_mode` is `workspace_rw_scoped` or `workspace_overlay`.
+    pub writable_paths: Vec<PathBuf>,
+    /// What can be read beside the rest of `read_scope`, absolute.
+    pub readable_paths: Vec<PathBuf>,
+    /// What is hidden beside the built-in list, absolute; may hold `*`, `?` and `[…]`.
+    pub hidden_paths: Vec<PathBuf>,
+    /// What stays read-only inside a writable path, beside the built-in list, absolute.
+    pub protected_paths: Vec<PathBuf>,
+    /// How much of the host can be read.
+    pub read_scope: ReadScope,
+    /// Which network there is.
+    pub network_mode: NetworkMode,
+    /// The destinations of `network_mode = "allowlist"`.
+    pub network_allowlist: Vec<AllowEntry>,
+    /// Which Unix sockets of the host can be connected to.
+    pub unix_sockets: UnixSockets,
+    /// Most memory of the tree, in bytes. `None`: no limit.
+    pub max_memory: Option<u64>,
+    /// Most CPU time of a process, whole seconds. `None`: no limit.
+    pub max_cpu: Option<Duration>,
+    /// Most processes of the tree. `None`: no limit.
+    pub max_processes: Option<u64>,
+    /// Most open files of a process. `None`: no limit.
+    pub max_open_files: Option<u64>,
+    /// Largest file that can be written, in bytes. `None`: no limit.
+    pub max_file_size: Option<u64>,
+    /// How much is kept of each captured stream, in bytes.
+    pub max_output: u64,
+    /// Longest time of the run, wall clock. `None`: no limit.
+    pub timeout: Option<Duration>,
+    /// Longest time without output. `None`: no limit.
+    pub idle_timeout: Option<Duration>,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}
+
+/// Which Unix sockets of the host a command can connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnixSockets {
+    /// None.
+    Private,
+    /// All that the caller can.
+    Inherit,
+    /// These, absolute.
+    Listed(Vec<PathBuf>),
+}

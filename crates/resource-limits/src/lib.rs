@@ -1,0 +1,31 @@
+//! What a command may use up, what it did use up, and which limit ended it.
+//!
+//! Four small pieces, each pure but for the one that says so:
+//!
+//! - [`Limits`] is what was asked for; [`Limits::rlimits`] turns it into the numbers that
+//!   `setrlimit(2)` takes, for somebody else to set in the process to come.
+//! - [`Usage`] is what a whole process tree had used when it ended.
+//! - [`attribute`] says which limit ended a command, from its wait status and its CPU time.
+//! - [`sample()`] reads `/proc` for what a tree uses at this moment.
+//!
+//! Deliberately not here: setting a limit (the process that becomes the command does that),
+//! wall clock deadlines (whoever waits for the command keeps them), and sandboxes.
+//!
+//! The trap: a POSIX resource limit is a limit of one process, not of its tree. A command that
+//! forks gets the whole CPU time again in each child. [`Enforced`] says so for each limit, so that
+//! nobody has to promise more than the kernel gives.
+#![forbid(unsafe_code)]
+
+mod ceiling;
+mod enforced;
+mod hit;
+mod limits;
+pub mod sample;
+mod usage;
+
+pub use ceiling::{CeilingError, hard_ceiling};
+pub use enforced::{Context, Enforced};
+pub use hit::{Ending, LimitHit, LimitedResource, attribute};
+pub use limits::{Limits, Resource, Rlimit};
+pub use sample::{Sample, SampleError, sample};
+pub use usage::Usage;

@@ -1,0 +1,200 @@
+//! What a living process tree uses at this moment, read from `/proc`.
+//!
+//! For the sample that an observer gets each second, and for limits of a whole tree where there is
+//! no cgroup to keep them. Not for accounting: a process that starts and ends between two samples
+//! is seen only as CPU time of the parent that reaped it.
+//!
+//! The trap: a tree changes while it is walked. A process that is gone when its turn comes is
+//! skipped and is no error; only the root must exist.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// What a process tree uses at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Processes alive, the root not counted.
+    pub processes: u64,
+    /// Threads of these processes, the first of each included.
+    pub threads: u64,
+    /// Sum of their resident memory, in bytes. Pages that two of them share count twice.
+    pub memory_bytes: u64,
+    /// User CPU time of the living and of the dead they have reaped.
+    pub user_cpu: Duration,
+    /// System CPU time of the living and of the dead they have reaped.
+    pub system_cpu: Duration,
+}
+
+impl Sample {
+    /// CPU time in all: user and system.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        self.user_cpu.saturating_add(self.system_cpu)
+    }
+}
+
+/// The tree could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SampleError {
+    /// The root is gone, or this system has no such file.
+    #[error("failed to read `{path}`", path = path.display())]
+    Root {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel answered.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel's answer has another shape than `proc(5)` promises.
+    #[error("cannot understand `{path}`", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads what the processes below `root` use; `root` itself is the one that reaps their orphans
+/// and counts only for what it has reaped.
+///
+/// Reads two files and one directory for each process. Stops after `at_most` processes, so that a
+/// fork bomb cannot make the observer slow; what is returned then is a lower bound.
+///
+/// # Errors
+///
+/// [`SampleError`] when `root` is gone, when `/proc` is not mounted or hides it, or on a system
+/// without `/proc`.
+///
+/// # References
+///
+/// `proc_pid_stat(5)`, `proc_tid_children(5)` (Linux 3.5 with `CONFIG_PROC_CHILDREN`).
+pub fn sample(root: u32, at_most: u64) -> Result<Sample, SampleError> {
+    let units = Units::of_this_system();
+    let mut sample = Sample::default();
+    let stat = read_stat(root)?;
+    sample.user_cpu += units.ticks(stat.reaped_user);
+    sample.system_cpu += units.ticks(stat.reaped_system);
+
+    let mut waiting = children(root);
+    while let Some(pid) = waiting.pop() {
+        let Ok(stat) = read_stat(pid) else { continue };
+        sample.processes += 1;
+        sample.threads += stat.threads;
+        sample.memory_bytes += stat.resident_pages.saturating_mul(units.page_bytes);
+        sample.user_cpu += units.ticks(stat.user.saturating_add(stat.reaped_user));
+        sample.system_cpu += units.ticks(stat.system.saturating_add(stat.reaped_system));
+        if sample.processes >= at_most {
+            break;
+        }
+        waiting.extend(children(pid));
+    }
+    Ok(sample)
+}
+
+/// What `/proc` counts in.
+struct Units {
+    page_bytes: u64,
+    ticks_per_second: u64,
+}
+
+impl Units {
+    fn of_this_system() -> Self {
+        let ask = |name, otherwise| match sysconf(name) {
+            Ok(Some(value)) if value > 0 => value.unsigned_abs(),
+            _ => otherwise,
+        };
+        Self {
+            page_bytes: ask(SysconfVar::PAGE_SIZE, 4096),
+            ticks_per_second: ask(SysconfVar::CLK_TCK, 100),
+        }
+    }
+
+    fn ticks(&self, ticks: u64) -> Duration {
+        Duration::from_millis(ticks.saturating_mul(1000) / self.ticks_per_second)
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    user: u64,
+    system: u64,
+    reaped_user: u64,
+    reaped_system: u64,
+    threads: u64,
+    resident_pages: u64,
+}
+
+fn read_stat(pid: u32) -> Result<Stat, SampleError> {
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    match fs::read(&path) {
+        Ok(bytes) => parse_stat(&bytes).ok_or(SampleError::Format { path }),
+        Err(source) => Err(SampleError::Root { path, source }),
+    }
+}
+
+/// The name, second field, may hold anything, spaces and parentheses too: what counts is the last
+/// closing parenthesis. The field after it is number 3 of the manual page.
+fn parse_stat(bytes: &[u8]) -> Option<Stat> {
+    let after_name = bytes.iter().rposition(|&byte| byte == b')')? + 1;
+    let rest = str::from_utf8(&bytes[after_name..]).ok()?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let field = |number: usize| -> Option<u64> {
+        let value: i64 = fields.get(number - 3)?.parse().ok()?;
+        Some(value.max(0).unsigned_abs())
+    };
+    Some(Stat {
+        user: field(14)?,
+        system: field(15)?,
+        reaped_user: field(16)?,
+        reaped_system: field(17)?,
+        threads: field(20)?,
+        resident_pages: field(24)?,
+    })
+}
+
+/// Children of all threads of a process; none when it is gone.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let mut pids = Vec::new();
+    for thread in threads.flatten() {
+        let Ok(text) = fs::read_to_string(thread.path().join("children")) else { continue };
+        pids.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    pids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAIL: &str = "S 1 7 7 0 -1 4194304 95 200 0 0 14 15 16 17 20 0 3 0 1000 5000000 240 1 2";
+
+    fn check(line: &str, expect: Option<(u64, u64, u64, u64, u64, u64)>) {
+        let got = parse_stat(line.as_bytes()).map(|s| {
+            (s.user, s.system, s.reaped_user, s.reaped_system, s.threads, s.resident_pages)
+        });
+        assert_eq!(got, expect, "{line:?}");
+    }
+
+    #[test]
+    fn stat_lines_are_read_whatever_the_name() {
+        let fields = Some((14, 15, 16, 17, 3, 240));
+        check(&format!("7 (sh) {TAIL}"), fields);
+        check(&format!("7 (a) S 9 (b) {TAIL}"), fields);
+        check(&format!("7 ()) {TAIL}"), fields);
+        check(&format!("7 (sh) {}", TAIL.replace(" 16 ", " -1 ")), Some((14, 15, 0, 17, 3, 240)));
+        check("7 (sh) S 1 7", None);
+        check("7 (sh", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_missing_root_is_an_error_that_names_its_file() {
+        let error = sample(u32::MAX, 10).expect_err("because no such process can exist");
+        assert_eq!(error.to_string(), "failed to read `/proc/4294967295/stat`");
+    }
+}

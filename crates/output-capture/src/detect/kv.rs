@@ -1,0 +1,271 @@
+//! The value that goes with a telling name: `password=…`, `"api_key": "…"`, `DB_TOKEN: …`, `<secret>…</secret>`.
+//!
+//! The name may have anything before it and nothing after it but two digits: `access_token` is one, `tokenizer`,
+//! `token_count` and `secretary` are not. Then come a separator and a value of six bytes or more. What only stands for
+//! a value (`$TOKEN`, `${TOKEN}`, `<token>`, `***`, `{{ token }}`) stays, and so does what is plainly code or prose.
+//!
+//! The trap: a value is masked as soon as it cannot be one of those, so each test of a word has to have a form that
+//! works on its beginning.
+
+use super::runs::Run;
+use super::words::{
+    MAX_LOOK, SCHEMES, Style, is_code, is_placeholder, is_state, may_be_code, may_be_placeholder,
+    may_be_state,
+};
+use super::{Text, Verdict};
+
+/// The names that count without being configured, in lower case.
+pub(super) const KEYS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "_pass",
+    "-pass",
+    "_pwd",
+    ";pwd",
+    "secret",
+    "token",
+    "api_key",
+    "api-key",
+    "apikey",
+    "access_key",
+    "access-key",
+    "accesskey",
+    "secret_key",
+    "secret-key",
+    "secretkey",
+    "private_key",
+    "private-key",
+    "privatekey",
+    "account_key",
+    "account-key",
+    "accountkey",
+    "auth_key",
+    "auth-key",
+    "authkey",
+    "signing_key",
+    "signing-key",
+    "signingkey",
+    "encryption_key",
+    "encryption-key",
+    "encryptionkey",
+    "secret_key_base",
+    "credential",
+    "credentials",
+    "authorization",
+];
+/// The names of secret keys of AWS.
+pub(super) const AWS_KEYS: &[&str] =
+    &["secret_access_key", "secret-access-key", "secretaccesskey", "session_token", "sessiontoken"];
+
+/// What may come right after a name.
+pub(super) const AFTER_KEY: &[u8] = b"=:\"'`\\]> \t0123456789";
+
+/// Shortest value, in bytes.
+const MIN_VALUE: usize = 6;
+/// How far it is looked at first, in bytes.
+const FIRST_LOOK: usize = 12;
+/// How far a key is followed back, in bytes.
+const MAX_KEY: usize = 64;
+/// The names under which a configured name is looked for: as it is, and with `_`, `-` or nothing between its words.
+pub(super) fn spellings(name: &str) -> Vec<Vec<u8>> {
+    let name = name.to_ascii_lowercase();
+    let mut all = vec![name.clone()];
+    if name.contains(['_', '-']) {
+        all.extend(["_", "-", ""].map(|between| name.replace(['_', '-'], between)));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|name| !name.is_empty());
+    all.into_iter().map(String::into_bytes).collect()
+}
+
+/// What a value begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    None,
+    Quote(u8),
+    /// A quote with a backslash before it: JSON in JSON.
+    Escaped(u8),
+}
+
+pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
+    if text.get(at) == Some(b'>') {
+        return judge_element(at, text);
+    }
+    let (opening, start, style) = match opening(at, text) {
+        Ok(found) => found,
+        Err(verdict) => return verdict,
+    };
+    match opening {
+        Opening::None => judge_bare(at, start, style, text),
+        Opening::Quote(quote) => judge_quoted(start, Run::Quoted(quote), text),
+        Opening::Escaped(quote) => judge_quoted(start, Run::Escaped(quote), text),
+    }
+}
+
+/// From the end of a name over the separator to the beginning of the value.
+pub(super) fn opening(at: usize, text: Text<'_>) -> Result<(Opening, usize, Style), Verdict> {
+    let more =
+        |at: usize| if at < text.len() || text.end { Verdict::No } else { Verdict::Wait(at) };
+    let (mut i, _) = text.skip(at, 2, |b| b.is_ascii_digit());
+    (i, _) = text.skip(i, 3, |b| b == b'\\');
+    (i, _) = text.skip(i, 1, |b| matches!(b, b'"' | b'\'' | b'`'));
+    (i, _) = text.skip(i, 1, |b| b == b']');
+    let (separator, _) = text.skip(i, 16, is_blank);
+    let spaced = separator > i;
+    let (after, style) = match (text.get(separator), text.get(separator + 1)) {
+        (Some(b':'), Some(b':')) | (Some(b'='), Some(b'=' | b'~')) => return Err(Verdict::No),
+        (Some(b':'), Some(b'=')) | (Some(b'='), Some(b'>')) => (separator + 2, Style::Loose),
+        (Some(b':'), Some(_)) => (separator + 1, Style::Loose),
+        (Some(b'='), Some(_)) if spaced => (separator + 1, Style::Loose),
+        (Some(b'='), Some(_)) => (separator + 1, Style::Tight),
+        (Some(b':' | b'='), None) | (None, _) => return Err(more(text.len())),
+        _ => return Err(Verdict::No),
+    };
+    let (start, certain) = text.skip(after, 16, is_blank);
+    if style == Style::Tight && start > after {
+        return Err(Verdict::No);
+    }
+    if !certain || start == text.len() {
+        return Err(more(start));
+    }
+    let (slashes, _) = text.skip(start, 3, |b| b == b'\\');
+    let letter = matches!(text.get(start), Some(b'b' | b'r' | b'f' | b'u')) && slashes == start;
+    let quote = slashes + usize::from(letter);
+    match text.get(quote) {
+        None if !text.end => return Err(Verdict::Wait(start)),
+        Some(b @ (b'"' | b'\'' | b'`')) if slashes > start => {
+            return Ok((Opening::Escaped(b), quote + 1, style));
+        }
+        Some(b @ (b'"' | b'\'' | b'`')) => return Ok((Opening::Quote(b), quote + 1, style)),
+        _ => {}
+    }
+    if text.slice(start, start + 2) == b"//" {
+        return Err(Verdict::No);
+    }
+    Ok((Opening::None, start, style))
+}
+
+fn is_blank(b: u8) -> bool {
+    matches!(b, b' ' | b'\t')
+}
+
+/// The text of an XML element that has the name.
+fn judge_element(at: usize, text: Text<'_>) -> Verdict {
+    let key = key_start(at, text);
+    if text.before(key) != Some(b'<') {
+        return Verdict::No;
+    }
+    let (end, certain) = text.skip(at + 1, MIN_VALUE, |b| Run::Element.has(b) && b != b'\n');
+    match end - at > MIN_VALUE {
+        true => Verdict::Mask { start: at + 1, from: at + 1, run: Run::Element },
+        false if certain => Verdict::No,
+        false => Verdict::Wait(at + 1),
+    }
+}
+
+fn judge_quoted(start: usize, run: Run, text: Text<'_>) -> Verdict {
+    let (start, scheme) = match after_scheme(start, text) {
+        None => (start, false),
+        Some(Ok(next)) => (next, true),
+        Some(Err(verdict)) => return verdict,
+    };
+    let (end, certain) = run.end(start, start + MAX_LOOK, text);
+    let word = text.slice(start, end);
+    if word.len() >= MIN_VALUE && (scheme || !(may_be_placeholder(word) || may_be_state(word))) {
+        return Verdict::Mask { start, from: start, run };
+    }
+    if !certain {
+        return Verdict::Wait(start);
+    }
+    if word.len() < MIN_VALUE || is_placeholder(word) || is_state(word) {
+        return Verdict::No;
+    }
+    Verdict::Mask { start, from: start, run }
+}
+
+fn judge_bare(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict {
+    if let Some(next) = after_scheme(start, text) {
+        return match next {
+            Ok(next) => judge_word(at, next, Style::Tight, text),
+            Err(verdict) => verdict,
+        };
+    }
+    judge_word(at, start, style, text)
+}
+
+fn judge_word(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict {
+    // Most values show in their first bytes that they are values.
+    let (end, _) = text.skip(start, FIRST_LOOK, |b| Run::Value.has(b));
+    let word = text.slice(start, end);
+    if word.len() >= MIN_VALUE
+        && !may_be_placeholder(word)
+        && !may_be_code(word, style)
+        && !may_be_state(word)
+    {
+        return Verdict::Mask { start, from: start, run: Run::Value };
+    }
+    let (end, certain) = text.skip(start, MAX_LOOK, |b| Run::Value.has(b));
+    let word = text.slice(start, end);
+    let open = may_be_placeholder(word) || may_be_code(word, style) || may_be_state(word);
+    if word.len() >= MIN_VALUE && !open {
+        return Verdict::Mask { start, from: start, run: Run::Value };
+    }
+    if !certain || (end == text.len() && !text.end) {
+        return Verdict::Wait(start);
+    }
+    let next = text.get(end).unwrap_or(b'\n');
+    let spared = is_placeholder(word)
+        || is_state(word)
+        || is_code(word, style, next, || begins_line(at, text));
+    if word.len() < MIN_VALUE || spared {
+        return Verdict::No;
+    }
+    Verdict::Mask { start, from: start, run: Run::Value }
+}
+
+/// When a scheme (`Bearer`) stands at `start`: where what comes after it begins, or that this is not known yet.
+fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> {
+    let (end, certain) = text.skip(start, 12, |b| b.is_ascii_alphabetic());
+    let word = text.slice(start, end);
+    let fits = |scheme: &str| {
+        let length = word.len().min(scheme.len());
+        word.eq_ignore_ascii_case(&scheme.as_bytes()[..length])
+    };
+    if !certain {
+        return SCHEMES.iter().any(|scheme| fits(scheme)).then_some(Err(Verdict::Wait(start)));
+    }
+    if !SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())) {
+        return None;
+    }
+    let (next, certain) = text.skip(end, 8, is_blank);
+    if next == end && (next < text.len() || text.end) {
+        return None;
+    }
+    Some(if certain && next < text.len() { Ok(next) } else { Err(Verdict::Wait(next)) })
+}
+
+/// Whether the name of a secret key of AWS ends at `at`.
+pub(super) fn ends_with_aws_key(at: usize, text: Text<'_>) -> bool {
+    let before = |key: &str| text.slice(at.saturating_sub(key.len()), at);
+    AWS_KEYS.iter().any(|key| before(key).eq_ignore_ascii_case(key.as_bytes()))
+}
+
+/// Where the name that ends at `at` begins.
+fn key_start(at: usize, text: Text<'_>) -> usize {
+    let from = at.saturating_sub(MAX_KEY);
+    let word = text.slice(from, at);
+    let in_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':');
+    at - word.iter().rev().take_while(|b| in_key(b)).count()
+}
+
+/// Whether the name that ends at `at` is the first thing on its line.
+fn begins_line(at: usize, text: Text<'_>) -> bool {
+    let key = key_start(at, text);
+    let before = text.slice(key.saturating_sub(MAX_KEY), key);
+    let indent =
+        before.iter().rev().take_while(|b| matches!(b, b' ' | b'\t' | b'-' | b'"' | b'\'')).count();
+    let line = key - indent;
+    line == 0 || text.before(line).is_some_and(|b| matches!(b, b'\n' | b'\r'))
+}

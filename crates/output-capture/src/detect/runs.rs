@@ -1,0 +1,196 @@
+//! Runs of bytes that are being masked, over the ends of buffers.
+//!
+//! Once it is known that a secret has begun, its bytes are masked as they come and nothing is held. One run of a kind
+//! is followed at a time, since two of a kind that meet end at the same place. The trap: whether a byte ends a run
+//! depends on it and the byte before it only, so that it does not matter where a run was entered.
+
+use super::{Text, pem};
+use crate::hits::Hits;
+
+/// Most bytes of a run that has no end of its own in sight, such as a private key that is cut off.
+const MAX_PEM: usize = 64 * 1024;
+
+/// What belongs to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// Letters and digits.
+    Alnum,
+    /// Letters, digits, `_`.
+    Word,
+    /// Letters, digits, `_`, `-`.
+    Dashed,
+    /// Letters, digits, `_`, `-`, `.`, `/`, `+`, `=`: paths of web hooks, OAuth tokens.
+    Wide,
+    /// An unquoted value: up to white space, a quote, `&`, `,`, `;`, `<`, `>`.
+    Value,
+    /// A credential in a header: up to white space, a quote, `,` or `;`.
+    Credential,
+    /// Up to this quote without a backslash before it, or the end of the line.
+    Quoted(u8),
+    /// Up to a backslash with this quote after it, or the end of the line.
+    Escaped(u8),
+    /// Up to the end of the line.
+    Line,
+    /// Up to `<`: the text of an XML element.
+    Element,
+    /// Up to the end marker of a private key.
+    Pem,
+}
+
+impl Run {
+    /// Whether `byte` belongs to the run, as far as a byte alone tells.
+    #[inline]
+    pub(super) fn has(self, byte: u8) -> bool {
+        let set = match self {
+            Run::Alnum => &ALNUM,
+            Run::Word => &WORD,
+            Run::Dashed => &DASHED,
+            Run::Wide => &WIDE,
+            Run::Value => &VALUE,
+            Run::Credential => &CREDENTIAL,
+            Run::Quoted(quote) => return byte != quote && byte != b'\n',
+            Run::Escaped(_) | Run::Line => return byte != b'\n' && byte != b'\r',
+            Run::Element => return byte != b'<',
+            Run::Pem => return true,
+        };
+        set[byte as usize]
+    }
+
+    /// Where the run ends at or after `from`, and whether it does for certain; it is not looked at beyond `limit`.
+    pub(super) fn end(self, from: usize, limit: usize, text: Text<'_>) -> (usize, bool) {
+        let bytes = &text.bytes[..text.len().min(limit)];
+        let over = text.end || bytes.len() == limit;
+        let whole = |at: Option<usize>| at.map_or((bytes.len(), over), |at| (at, true));
+        let rest = || (from..).zip(&bytes[from.min(bytes.len())..]);
+        match self {
+            Run::Pem => whole(pem::end(bytes, from)),
+            Run::Quoted(quote) => {
+                let closes = |&(at, b): &(usize, &u8)| {
+                    *b == b'\n' || (*b == quote && bytes[at - 1] != b'\\')
+                };
+                whole(rest().find(closes).map(|(at, _)| at))
+            }
+            Run::Escaped(quote) => {
+                let closes = |&(at, b): &(usize, &u8)| {
+                    *b == b'\n'
+                        || *b == b'\r'
+                        || (*b == b'\\' && bytes.get(at + 1).is_none_or(|&b| b == quote))
+                };
+                match rest().find(closes) {
+                    // A backslash at the very end: the next byte decides.
+                    Some((at, b'\\')) if at + 1 == bytes.len() => (at, over),
+                    at => whole(at.map(|(at, _)| at)),
+                }
+            }
+            _ => whole(rest().find(|(_, b)| !self.has(**b)).map(|(at, _)| at)),
+        }
+    }
+}
+
+static ALNUM: [bool; 256] = letters_and(b"");
+static WORD: [bool; 256] = letters_and(b"_");
+static DASHED: [bool; 256] = letters_and(b"_-");
+static WIDE: [bool; 256] = letters_and(b"_-./+=");
+static VALUE: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c\"'`&,;<>");
+static CREDENTIAL: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c\"'`,;");
+
+/// Letters, digits and what is in `more`.
+const fn letters_and(more: &[u8]) -> [bool; 256] {
+    let mut set = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        set[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    with(set, more, true)
+}
+
+/// Everything except what is in `out`.
+const fn all_but(out: &[u8]) -> [bool; 256] {
+    with([true; 256], out, false)
+}
+
+const fn with(mut set: [bool; 256], bytes: &[u8], value: bool) -> [bool; 256] {
+    let mut at = 0;
+    while at < bytes.len() {
+        set[bytes[at] as usize] = value;
+        at += 1;
+    }
+    set
+}
+
+/// The runs of a stream, at most one of a kind.
+#[derive(Debug, Default)]
+pub(super) struct Runs(Vec<Track>);
+
+#[derive(Debug)]
+struct Track {
+    run: Run,
+    /// Where the mask begins; the run itself begins at `from`.
+    start: usize,
+    from: usize,
+    end: usize,
+    open: bool,
+    limit: usize,
+}
+
+impl Runs {
+    /// Masks from `start` through `from` to the end of the run.
+    pub(super) fn begin(
+        &mut self,
+        start: usize,
+        from: usize,
+        run: Run,
+        text: Text<'_>,
+        hits: &mut Hits,
+    ) {
+        let limit = if run == Run::Pem { start + MAX_PEM } else { usize::MAX };
+        let inside = |track: &&mut Track| {
+            track.run == run
+                && track.from <= from
+                && (from < track.end || (from == track.end && track.open))
+        };
+        if let Some(track) = self.0.iter_mut().find(inside) {
+            track.limit = track.limit.max(limit);
+            return hits.add(start, track.end.max(from));
+        }
+        let (end, certain) = run.end(from, limit, text);
+        hits.add(start, end);
+        let new = Track { run, start, from, end, open: !certain, limit };
+        match self.0.iter_mut().find(|track| track.run == run) {
+            // An earlier run, judged late, that ended before the one that is still open.
+            Some(track) if track.open && end < track.from => {}
+            Some(track) => *track = new,
+            None => self.0.push(new),
+        }
+    }
+
+    /// Masks what is new of the runs that are open.
+    pub(super) fn advance(&mut self, text: Text<'_>, hits: &mut Hits) {
+        for track in self.0.iter_mut().filter(|track| track.open) {
+            let (end, certain) = track.run.end(track.end, track.limit, text);
+            if end > track.end {
+                // The byte before is masked already: with it the range is part of the same mask.
+                hits.add(track.end.saturating_sub(1).max(track.start), end);
+            }
+            (track.end, track.open) = (end, !certain);
+        }
+    }
+
+    /// The first byte that an open run is not sure of.
+    pub(super) fn settled(&self) -> usize {
+        self.0.iter().filter(|track| track.open).map(|track| track.end).min().unwrap_or(usize::MAX)
+    }
+
+    /// The first `by` bytes of the buffer are gone.
+    pub(super) fn shift(&mut self, by: usize) {
+        self.0.retain(|track| track.open || track.end > by);
+        for track in &mut self.0 {
+            track.start = track.start.saturating_sub(by);
+            track.from = track.from.saturating_sub(by);
+            track.end -= by;
+            track.limit =
+                track.limit.saturating_sub(if track.limit == usize::MAX { 0 } else { by });
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Words that stand where a value could, and are none: stand-ins, code, prose.
+//!
+//! For each question there are two functions: whether a whole word is such a thing, and whether a word may be one that
+//! has only begun. The second must be true of every beginning of what the first is true of, or what is masked would
+//! depend on the reads. The trap: a word that is spared is a secret that shows, so in doubt a word is a value.
+
+/// How far a value is looked at for what it is, in bytes; one that is still undecided then is masked.
+pub(super) const MAX_LOOK: usize = 128;
+/// Longest word that may be code or prose, in bytes.
+const MAX_WORD: usize = 40;
+/// Words that are said of a value and are none.
+const STATES: &[&str] = &[
+    "string",
+    "boolean",
+    "number",
+    "integer",
+    "object",
+    "unknown",
+    "optional",
+    "required",
+    "disabled",
+    "enabled",
+    "missing",
+    "invalid",
+    "expired",
+    "undefined",
+    "default",
+    "hidden",
+    "redacted",
+    "filtered",
+    "masked",
+    "varchar",
+    "nullable",
+    "present",
+    "absent",
+    "not set",
+    "changeme",
+];
+/// Words before a credential that are not part of it, and are no value alone.
+pub(super) const SCHEMES: &[&str] =
+    &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm"];
+
+/// How name and value stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// `name=value`.
+    Tight,
+    /// `name: value`, `name = value`.
+    Loose,
+}
+
+/// Whether `word` is a stand-in for a value: a variable, a template, stars.
+pub(super) fn is_placeholder(word: &[u8]) -> bool {
+    let inner = |open: &[u8], close: &[u8]| word.starts_with(open) && word.ends_with(close);
+    match word {
+        [] => true,
+        [b'$', rest @ ..] => is_variable(rest),
+        [b'{', ..] => inner(b"{", b"}"),
+        [b'<', ..] => inner(b"<", b">"),
+        [b'%', b'(', ..] => true,
+        [b'%', rest @ ..] => {
+            rest.split_last().is_some_and(|(last, name)| *last == b'%' && name.iter().all(is_ident))
+        }
+        [first, ..] => is_filler(*first) && word.iter().all(|b| b == first),
+    }
+}
+
+/// Whether a word that begins so may turn out to be a placeholder.
+pub(super) fn may_be_placeholder(word: &[u8]) -> bool {
+    let undecided = word.len() < MAX_LOOK;
+    match word {
+        [] => true,
+        [b'$', rest @ ..] => undecided && (rest.is_empty() || is_variable(rest)),
+        [b'{' | b'<', ..] => undecided,
+        [b'%', rest @ ..] => {
+            undecided && rest.iter().all(|b| is_ident(b) || matches!(b, b'%' | b'(' | b')'))
+        }
+        [first, ..] => undecided && is_filler(*first) && word.iter().all(|b| b == first),
+    }
+}
+
+fn is_filler(b: u8) -> bool {
+    matches!(b, b'*' | b'x' | b'X' | b'.' | b'-' | b'_' | b'#' | b'?')
+}
+
+fn is_ident(b: &u8) -> bool {
+    b.is_ascii_alphanumeric() || *b == b'_'
+}
+
+/// Whether this comes after `$` where a variable is meant: `{…`, `(…`, a name, a name with more of a path.
+fn is_variable(rest: &[u8]) -> bool {
+    match rest.first() {
+        Some(b'{' | b'(') => true,
+        Some(b) if b.is_ascii_alphabetic() || *b == b'_' => rest
+            .iter()
+            .find(|b| !is_ident(b))
+            .is_none_or(|b| matches!(b, b'/' | b'.' | b':' | b')' | b'}' | b']')),
+        _ => false,
+    }
+}
+
+pub(super) fn is_state(word: &[u8]) -> bool {
+    STATES.iter().chain(SCHEMES).any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
+}
+
+pub(super) fn may_be_state(word: &[u8]) -> bool {
+    let begins = |state: &str| {
+        word.len() <= state.len() && word.eq_ignore_ascii_case(&state.as_bytes()[..word.len()])
+    };
+    STATES.iter().chain(SCHEMES).any(|state| begins(state))
+}
+
+/// The length of the identifier path (`self.token`, `Token::new`) that `word` begins with.
+fn path_len(word: &[u8]) -> usize {
+    word.iter()
+        .position(|b| !(b.is_ascii_alphabetic() || matches!(b, b'_' | b'.' | b':')))
+        .unwrap_or(word.len())
+}
+
+/// Whether an unquoted word that begins so may turn out to be code or prose.
+pub(super) fn may_be_code(word: &[u8], style: Style) -> bool {
+    let path = path_len(word);
+    if path > MAX_WORD || word.len() == MAX_LOOK {
+        return false;
+    }
+    match word.get(path) {
+        None => true,
+        Some(b'(' | b'[' | b')') => path > 0,
+        Some(b'{' | b'&') => style == Style::Loose,
+        Some(_) => false,
+    }
+}
+
+/// Whether an unquoted word, after which comes `next`, is code or prose.
+pub(super) fn is_code(word: &[u8], style: Style, next: u8, begins_line: impl Fn() -> bool) -> bool {
+    if !may_be_code(word, style) {
+        return false;
+    }
+    let path = path_len(word);
+    let call = word.get(path).is_some_and(|b| matches!(b, b'(' | b'[' | b'{'));
+    if style == Style::Tight {
+        // f(token=token), f(token=self.token, …), token=get_token()
+        let argument = matches!(word.get(path), Some(b')'))
+            || (path == word.len() && matches!(next, b',' | b')'));
+        return argument || (call && word.ends_with(b")"));
+    }
+    let dotted = word[..path].iter().any(|b| matches!(b, b'.' | b':'));
+    let line_end = matches!(next, b'\n' | b'\r' | b'#');
+    // What is left is a word alone: the value of a line in a file, or prose.
+    call || path < word.len() || dotted || !line_end || !begins_line()
+}

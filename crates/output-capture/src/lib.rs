@@ -1,0 +1,60 @@
+//! A command's output: captured, redacted, bounded, delivered.
+//!
+//! Bytes come in from a pipe and go out to sinks; on the way every secret is replaced by a mask and what is kept
+//! of the stream is bounded. There are two halves, and each is of use without the other:
+//!
+//! * [`Redaction`] and [`Redactor`]: bytes in, bytes out, exact at every chunking. A redactor holds back only what
+//!   may be the beginning of a secret, so a prompt leaves at once, and it needs the memory of the longest secret.
+//! * [`pump()`]: reads a pipe until its end (or until a [`StopToken`] says so), never stops reading because a sink
+//!   failed or a cap was reached, and says in a [`StreamReport`] what came, what was kept and what was lost.
+//!
+//! The crate knows nothing of processes, configuration or terminals: who reads what, and for how long, is the
+//! caller's business.
+//!
+//! The one trap: redaction is a net, not a wall. A value that the command has encrypted, compressed, spelled
+//! backwards or written letter by letter passes. The forms that are caught are listed at [`Encoding`].
+//!
+//! ```
+//! use ringfence_output_capture::{Redaction, RedactionOptions, Secret};
+//!
+//! let (redaction, warnings) = Redaction::compile([Secret::new("hunter2-prod")], &RedactionOptions::default());
+//! assert!(warnings.is_empty());
+//! let mut redactor = redaction.stream();
+//! let mut out = Vec::new();
+//! redactor.push(b"key=hunt", &mut out);
+//! assert_eq!(out, b"key=");
+//! redactor.push(b"er2-prod;", &mut out);
+//! redactor.finish(&mut out);
+//! assert_eq!(out, b"key=[REDACTED];");
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod activity;
+mod automaton;
+mod detect;
+mod forms;
+mod hits;
+mod keep;
+mod options;
+mod prefilter;
+mod pump;
+mod redactor;
+mod report;
+mod scanner;
+mod secret;
+mod sink;
+mod stop;
+
+pub use activity::Activity;
+pub use detect::{Detector, UnknownDetector};
+pub use options::{
+    CustomPattern, Encoding, Multiline, PatternError, RedactionOptions, RedactionWarning,
+    UnknownEncoding, is_key_name,
+};
+pub use pump::{Observer, PumpOptions, pump};
+pub use redactor::{Redaction, Redactor};
+pub use report::{Kept, SinkFailure, StreamReport};
+pub use secret::Secret;
+pub use sink::{CallbackSink, CappedSink, FdSink, FileSink, Sink, WriterSink};
+pub use stop::StopToken;

@@ -1,0 +1,307 @@
+//! Skips text in which no needle can begin.
+//!
+//! Every occurrence of a needle contains a run of `stride` short pieces (grams) one after another, so looking at one
+//! gram in `stride` bytes finds it: the looks do not depend on each other, which is what makes this fast. A table says
+//! which grams occur in that run of some needle, by a hash; a second look at the same cell tells most of those apart
+//! that are there by chance. A hit is a maybe; the automaton decides. The trap: eight bytes are read at a time, so the
+//! last few of a buffer are beyond it, see [`Prefilter::blind`].
+
+use crate::automaton::Needle;
+
+/// Shortest needle that can be filtered for, in bytes.
+const MIN_NEEDLE: usize = 3;
+const MAX_STRIDE: usize = 8;
+/// How far into a needle the grams may be taken from.
+const MAX_OFFSET: usize = 24;
+/// Bytes that are looked at together: the places of four looks at the largest stride, of eight at a small one.
+const WINDOW: usize = 3 * MAX_STRIDE + 8;
+/// A large odd number, so that the upper bits of the product depend on all of the gram.
+const HASH: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Says where in a text a needle may be.
+#[derive(Debug)]
+pub(crate) struct Prefilter {
+    table: Table,
+    /// Which of the eight bytes that are read belong to a gram.
+    gram_mask: u64,
+    /// 0x20 in each byte when case is folded: wrong for some punctuation, but the same way for needle and text.
+    fold: u64,
+    gram: usize,
+    stride: usize,
+    back: usize,
+}
+
+/// For each hash of a gram a byte: a bit for each further hash that occurs. Sized so that few cells are in use.
+#[derive(Debug)]
+enum Table {
+    Small(Box<[u8; 1 << 15]>),
+    Medium(Box<[u8; 1 << 17]>),
+    Large(Box<[u8; 1 << 20]>),
+    Huge(Box<[u8; 1 << 22]>),
+}
+
+impl Table {
+    fn for_grams(count: usize) -> Self {
+        match count {
+            0..=700 => Table::Small(boxed()),
+            701..=4000 => Table::Medium(boxed()),
+            4001..=60_000 => Table::Large(boxed()),
+            _ => Table::Huge(boxed()),
+        }
+    }
+
+    /// The cells, and how many bits of a hash find one.
+    fn cells(&mut self) -> (&mut [u8], u32) {
+        match self {
+            Table::Small(cells) => (cells.as_mut_slice(), 15),
+            Table::Medium(cells) => (cells.as_mut_slice(), 17),
+            Table::Large(cells) => (cells.as_mut_slice(), 20),
+            Table::Huge(cells) => (cells.as_mut_slice(), 22),
+        }
+    }
+}
+
+fn boxed<const SIZE: usize>() -> Box<[u8; SIZE]> {
+    vec![0; SIZE].into_boxed_slice().try_into().expect("because it has this size")
+}
+
+impl Prefilter {
+    /// A filter for `needles`; `None` when one of them is too short.
+    pub(crate) fn new(needles: &[Needle<'_>], fold: bool) -> Option<Self> {
+        let patterns: Vec<_> = needles.iter().map(|needle| Pattern { needle, fold }).collect();
+        let shortest = patterns.iter().map(Pattern::len).min()?;
+        let gram = match shortest {
+            0..MIN_NEEDLE => return None,
+            3..=4 => 3,
+            5..=8 => 4,
+            9..=10 => 5,
+            _ => 6,
+        };
+        let stride = (shortest - gram + 1).min(MAX_STRIDE);
+        let windows: Vec<_> =
+            patterns.iter().map(|pattern| pattern.best_window(gram + stride - 1)).collect();
+        let grams = |(pattern, &at): (&Pattern<'_>, &usize)| pattern.count_grams(at, gram, stride);
+        let grams: usize = patterns.iter().zip(&windows).map(grams).sum();
+        let mut filter = Self {
+            table: Table::for_grams(grams),
+            gram_mask: u64::MAX >> (64 - gram * 8),
+            fold: if fold { 0x2020_2020_2020_2020 } else { 0 },
+            gram,
+            stride,
+            back: 0,
+        };
+        patterns.iter().zip(windows).for_each(|(pattern, at)| filter.insert(pattern, at));
+        Some(filter)
+    }
+
+    /// Inserts the grams of the window of `pattern` at `offset`.
+    fn insert(&mut self, pattern: &Pattern<'_>, offset: usize) {
+        let before = usize::from(!pattern.needle.before.is_empty());
+        self.back = self.back.max((offset + self.stride - 1).saturating_sub(before));
+        for at in offset..offset + self.stride {
+            self.insert_gram(pattern, at, 0, 0);
+        }
+    }
+
+    /// Inserts all grams at `at` that begin with the `done` bytes of `word`.
+    fn insert_gram(&mut self, pattern: &Pattern<'_>, at: usize, word: u64, done: usize) {
+        if done == self.gram {
+            let hash = self.hash(word);
+            let (cells, bits) = self.table.cells();
+            cells[(hash >> (64 - bits)) as usize] |= second(hash);
+            return;
+        }
+        for &byte in pattern.bytes(at + done) {
+            self.insert_gram(pattern, at, word | (u64::from(byte) << (8 * done)), done + 1);
+        }
+    }
+
+    /// How far before a hit a needle may begin.
+    pub(crate) fn back(&self) -> usize {
+        self.back
+    }
+
+    /// Length of a gram: a state of the automaton that is less deep may be left for the filter.
+    pub(crate) fn gram_len(&self) -> usize {
+        self.gram
+    }
+
+    /// How many of the last positions of a buffer may begin a needle that the filter does not see.
+    pub(crate) fn blind(&self) -> usize {
+        self.back + 8
+    }
+
+    /// The first hit among `text[from]`, `text[from + stride]`, …
+    pub(crate) fn find(&self, text: &[u8], from: usize) -> Option<usize> {
+        match &self.table {
+            Table::Small(cells) => self.find_in::<{ 1 << 15 }>(cells, text, from),
+            Table::Medium(cells) => self.find_in::<{ 1 << 17 }>(cells, text, from),
+            Table::Large(cells) => self.find_in::<{ 1 << 20 }>(cells, text, from),
+            Table::Huge(cells) => self.find_in::<{ 1 << 22 }>(cells, text, from),
+        }
+    }
+
+    fn find_in<const SIZE: usize>(
+        &self,
+        cells: &[u8; SIZE],
+        text: &[u8],
+        from: usize,
+    ) -> Option<usize> {
+        match self.stride {
+            1 => self.find_by::<SIZE, 1, 8>(cells, text, from),
+            2 => self.find_by::<SIZE, 2, 8>(cells, text, from),
+            3 => self.find_by::<SIZE, 3, 8>(cells, text, from),
+            4 => self.find_by::<SIZE, 4, 4>(cells, text, from),
+            5 => self.find_by::<SIZE, 5, 4>(cells, text, from),
+            6 => self.find_by::<SIZE, 6, 4>(cells, text, from),
+            7 => self.find_by::<SIZE, 7, 4>(cells, text, from),
+            _ => self.find_by::<SIZE, MAX_STRIDE, 4>(cells, text, from),
+        }
+    }
+
+    /// The search for one size of table and one stride, `LOOKS` looks at a time; the sizes are constants so that
+    /// neither text nor table needs a check in the loop.
+    fn find_by<const SIZE: usize, const STRIDE: usize, const LOOKS: usize>(
+        &self,
+        cells: &[u8; SIZE],
+        text: &[u8],
+        from: usize,
+    ) -> Option<usize> {
+        let mut at = from;
+        loop {
+            while let Some(window) = text.get(at..).and_then(|text| text.first_chunk::<WINDOW>()) {
+                let mut any = 0;
+                for look in 0..LOOKS {
+                    any |= cells[cell::<SIZE>(self.hash(word(&window[look * STRIDE..])))];
+                }
+                if any != 0 {
+                    break;
+                }
+                at += LOOKS * STRIDE;
+            }
+            for _ in 0..LOOKS {
+                let hash = self.hash(word(text.get(at..at + 8)?));
+                if cells[cell::<SIZE>(hash)] & second(hash) != 0 {
+                    return Some(at);
+                }
+                at += STRIDE;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn hash(&self, word: u64) -> u64 {
+        ((word | self.fold) & self.gram_mask).wrapping_mul(HASH)
+    }
+}
+
+/// The first eight bytes as a number, the first the lowest.
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(*bytes.first_chunk().expect("because callers give eight bytes or more"))
+}
+
+/// The cell of a hash: its upper bits.
+#[inline(always)]
+fn cell<const SIZE: usize>(hash: u64) -> usize {
+    (hash >> (64 - SIZE.trailing_zeros())) as usize
+}
+
+/// The bit of a hash in its cell, from bits that do not choose the cell.
+#[inline(always)]
+fn second(hash: u64) -> u8 {
+    1 << ((hash >> 36) & 7)
+}
+
+/// A needle with what must stand around it.
+struct Pattern<'a> {
+    needle: &'a Needle<'a>,
+    fold: bool,
+}
+
+impl Pattern<'_> {
+    fn len(&self) -> usize {
+        let Needle { bytes, before, after, .. } = self.needle;
+        bytes.len() + usize::from(!before.is_empty()) + after.len()
+    }
+
+    /// The bytes that may stand at `at`.
+    fn bytes(&self, at: usize) -> &[u8] {
+        let Needle { bytes, before, after, .. } = self.needle;
+        let at = match at.checked_sub(usize::from(!before.is_empty())) {
+            Some(at) => at,
+            None => return before,
+        };
+        bytes.get(at..at + 1).unwrap_or_else(|| after[at - bytes.len()])
+    }
+
+    /// Where the part of `length` bytes is that ordinary text has least.
+    fn best_window(&self, length: usize) -> usize {
+        let most = (self.len() - length).min(MAX_OFFSET);
+        (0..=most).min_by_key(|&at| self.commonness(at, length)).unwrap_or(0)
+    }
+
+    /// How many grams `stride` places from `at` on have.
+    fn count_grams(&self, at: usize, gram: usize, stride: usize) -> usize {
+        let of = |at: usize| (at..at + gram).map(|at| self.bytes(at).len()).product::<usize>();
+        (at..at + stride).map(of).sum()
+    }
+
+    /// How likely the part of `length` bytes at `at` is to occur in ordinary text; repeated bytes count twice.
+    fn commonness(&self, at: usize, length: usize) -> u32 {
+        let worst =
+            |at: usize| self.bytes(at).iter().map(|&b| frequency(b, self.fold)).max().unwrap_or(0);
+        let repeated =
+            (at + 1..at + length).filter(|&at| self.bytes(at) == self.bytes(at - 1)).count();
+        (at..at + length).map(worst).sum::<u32>() + 4 * repeated as u32
+    }
+}
+
+/// How frequent a byte is in logs and source code, on a logarithmic scale.
+fn frequency(byte: u8, fold: bool) -> u32 {
+    match byte {
+        b'A'..=b'Z' if !fold => 5,
+        b'A'..=b'Z' => frequency(byte.to_ascii_lowercase(), false),
+        b' ' => 10,
+        b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 8,
+        b'h' | b'd' | b'l' | b'u' | b'c' | b'm' | b'0'..=b'9' => 7,
+        b'w' | b'f' | b'g' | b'y' | b'p' | b'b' | b'-' | b'=' | b'.' | b'/' | b':' | b'_'
+        | b'"' | b',' => 6,
+        b'v' | b'k' => 5,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_needle_at_every_offset() {
+        for needle in [
+            "abc",
+            "abcd",
+            "hunter2",
+            "hunter2-prod",
+            "-----BEGIN ",
+            "a much longer secret than the others",
+        ] {
+            let bytes = needle.as_bytes();
+            let filter = Prefilter::new(&[Needle::plain(bytes)], false).expect("long enough");
+            for offset in 0..40 {
+                let text = [&vec![b'#'; offset][..], bytes, &[b'#'; 40]].concat();
+                let hit = filter.find(&text, 0).expect(needle);
+                assert!(
+                    hit <= offset + filter.back() && hit + 8 > offset,
+                    "{needle} at {offset}: {hit}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn too_short_needles_have_no_filter() {
+        assert!(Prefilter::new(&[Needle::plain(b"ab")], false).is_none());
+        assert!(Prefilter::new(&[], false).is_none());
+    }
+}

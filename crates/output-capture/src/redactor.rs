@@ -1,0 +1,188 @@
+//! Bytes in, redacted bytes out.
+//!
+//! A [`Redaction`] is compiled once and shared; a [`Redactor`] is one stream through it. Everything that looks for
+//! secrets looks at the same raw bytes, and what is found is joined before a mask is written: a mask is never scanned,
+//! and no order of the secrets matters. The trap: what has left cannot be called back, so each finder says which bytes
+//! it is not sure of yet, and the stream waits for the most careful one.
+
+use crate::automaton::Needle;
+use crate::detect::{DetectState, Detection};
+use crate::forms::{Needles, needles};
+use crate::hits::Hits;
+use crate::options::{RedactionOptions, RedactionWarning};
+use crate::scanner::{Cursor, Scanner};
+use crate::secret::Secret;
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Bytes that are looked at in one go; small enough for the nearest cache.
+const BLOCK: usize = 32 * 1024;
+/// Bytes before the first unsettled one that are kept for looking back.
+const CONTEXT: usize = 256;
+/// Needles shorter than this have a scanner of their own, since the filter is as good as the shortest allows.
+const SHORT: usize = 8;
+
+/// What is to be masked, compiled; clones share it.
+#[derive(Clone)]
+pub struct Redaction(Arc<Plan>);
+
+struct Plan {
+    mask: Vec<u8>,
+    literals: Vec<Scanner>,
+    detection: Detection,
+}
+
+impl fmt::Debug for Redaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redaction(***)")
+    }
+}
+
+impl Redaction {
+    /// Compiles `secrets` and what `options` ask for; the warnings name the secrets that will not be masked.
+    pub fn compile<S>(secrets: S, options: &RedactionOptions) -> (Self, Vec<RedactionWarning>)
+    where
+        S: IntoIterator,
+        S::Item: std::borrow::Borrow<Secret>,
+    {
+        let secrets: Vec<S::Item> = secrets.into_iter().collect();
+        let (needles, warnings) = needles(secrets.iter().map(std::borrow::Borrow::borrow), options);
+        let plan = Plan {
+            mask: options.mask.clone(),
+            literals: scanners(&needles, options.case_insensitive),
+            detection: Detection::new(options),
+        };
+        (Self(Arc::new(plan)), warnings)
+    }
+
+    /// A redaction that masks nothing.
+    pub fn none() -> Self {
+        Self::compile(std::iter::empty::<Secret>(), &RedactionOptions::default()).0
+    }
+
+    /// A new stream.
+    pub fn stream(&self) -> Redactor {
+        Redactor {
+            plan: Arc::clone(&self.0),
+            buffer: Zeroizing::new(Vec::new()),
+            done: 0,
+            literals: vec![Cursor::default(); self.0.literals.len()],
+            detect: self.0.detection.start(),
+            hits: Hits::default(),
+        }
+    }
+}
+
+fn scanners(needles: &Needles, fold: bool) -> Vec<Scanner> {
+    let of = |short: bool| {
+        let group = needles.iter().filter(|needle| (needle.len() < SHORT) == short);
+        let group: Vec<_> = group.map(|needle| Needle::plain(needle)).collect();
+        Scanner::new(&group, fold)
+    };
+    [of(false), of(true)].into_iter().flatten().collect()
+}
+
+/// One stream through a [`Redaction`].
+///
+/// What comes out does not depend on how the input is cut into pieces. Bytes are held back only while they may be the
+/// beginning of a secret.
+pub struct Redactor {
+    plan: Arc<Plan>,
+    /// Context, bytes that wait, and new bytes.
+    buffer: Zeroizing<Vec<u8>>,
+    /// The bytes of the buffer that have been written or masked.
+    done: usize,
+    literals: Vec<Cursor>,
+    detect: DetectState,
+    hits: Hits,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor(***, {} masked)", self.count())
+    }
+}
+
+impl Redactor {
+    /// Takes the next bytes of the stream and appends to `out` what can leave.
+    pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        if self.plan.literals.is_empty() && self.plan.detection.is_empty() {
+            return out.extend_from_slice(input);
+        }
+        for block in input.chunks(BLOCK) {
+            self.append(block);
+            self.advance(false, out);
+        }
+    }
+
+    /// The stream is over: appends the rest to `out`.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.advance(true, out);
+    }
+
+    /// Masks written so far.
+    pub fn count(&self) -> u64 {
+        self.hits.count
+    }
+
+    /// The text that stands for a secret.
+    pub fn mask(&self) -> &[u8] {
+        &self.plan.mask
+    }
+
+    /// Bytes that wait because they may be the beginning of a secret.
+    pub fn held(&self) -> usize {
+        self.buffer.len() - self.done
+    }
+
+    fn advance(&mut self, end: bool, out: &mut Vec<u8>) {
+        let plan = Arc::clone(&self.plan);
+        let mut settled = self.buffer.len();
+        for (scanner, cursor) in plan.literals.iter().zip(&mut self.literals) {
+            let hits = &mut self.hits;
+            scanner
+                .scan(cursor, &self.buffer, |found| hits.add(found.end - found.longest, found.end));
+            settled = settled.min(self.buffer.len() - scanner.hold(cursor));
+        }
+        settled = settled.min(plan.detection.advance(
+            &mut self.detect,
+            &self.buffer,
+            end,
+            &mut self.hits,
+        ));
+        if end {
+            settled = self.buffer.len();
+        }
+        self.done = self.hits.write(&self.buffer, self.done, settled, &plan.mask, out);
+        self.compact();
+    }
+
+    /// Adds to the buffer without leaving a copy of it in memory that is given back.
+    fn append(&mut self, block: &[u8]) {
+        let need = self.buffer.len() + block.len();
+        if need > self.buffer.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(
+                (need + CONTEXT).max(self.buffer.capacity() * 2),
+            ));
+            larger.extend_from_slice(&self.buffer);
+            self.buffer = larger;
+        }
+        self.buffer.extend_from_slice(block);
+    }
+
+    /// Drops what is settled, but for the context, once it is worth the move.
+    fn compact(&mut self) {
+        let needed = self.done.min(self.detect.needs()).saturating_sub(CONTEXT);
+        if needed < BLOCK / 2 {
+            return;
+        }
+        self.buffer.copy_within(needed.., 0);
+        let left = self.buffer.len() - needed;
+        self.buffer.truncate(left);
+        self.done -= needed;
+        self.literals.iter_mut().for_each(|cursor| cursor.shift(needed));
+        self.detect.shift(needed);
+        self.hits.shift(needed);
+    }
+}

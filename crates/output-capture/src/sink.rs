@@ -1,0 +1,207 @@
+//! Where sanitized bytes go.
+//!
+//! A sink gets redacted bytes only, in order, and may fail; then the pump goes on without it. Nothing here decides
+//! what is kept of a stream in memory: that is the report. The trap: a caller's own stream may be set non-blocking by
+//! a program it shares the terminal with, so [`FdSink`] waits where a plain write would fail.
+
+use crate::keep::HeadTail;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Takes the sanitized bytes of one stream.
+pub trait Sink: Send {
+    /// Takes the next bytes. An error ends the use of this sink.
+    ///
+    /// # Errors
+    /// When the bytes cannot be delivered.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// The stream is over. Not called after an error.
+    ///
+    /// # Errors
+    /// When what was kept back cannot be delivered.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What to call it in a report of its failure.
+    fn name(&self) -> String {
+        "sink".to_owned()
+    }
+}
+
+/// Writes to a file, up to a size.
+#[derive(Debug)]
+pub struct FileSink {
+    name: String,
+    inner: CappedSink<WriterSink<File>>,
+}
+
+impl FileSink {
+    /// Creates or empties the file at `path`; at most `cap` bytes of it are written, see [`CappedSink`].
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn create(path: impl AsRef<Path>, cap: Option<u64>, mask: &[u8]) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        Ok(Self::from_file(path.as_ref().display().to_string(), file, cap, mask))
+    }
+
+    /// Writes to a file that is open already and is called `name` in reports.
+    pub fn from_file(name: impl Into<String>, file: File, cap: Option<u64>, mask: &[u8]) -> Self {
+        Self {
+            name: name.into(),
+            inner: CappedSink::new(WriterSink::new(file), cap.unwrap_or(u64::MAX), mask),
+        }
+    }
+}
+
+impl Sink for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write(bytes)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.inner.finish()
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// Writes to anything that is `Write`, and flushes after each piece.
+#[derive(Debug)]
+pub struct WriterSink<W> {
+    writer: W,
+}
+
+impl<W: Write + Send> WriterSink<W> {
+    /// Writes to `writer`.
+    pub fn new(writer: W) -> Self {
+        Self { writer }
+    }
+}
+
+impl<W: Write + Send> Sink for WriterSink<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)?;
+        self.writer.flush()
+    }
+}
+
+/// Writes to a descriptor, such as the caller's own stdout, and waits when it is non-blocking and full.
+#[derive(Debug)]
+pub struct FdSink<W> {
+    name: String,
+    writer: W,
+}
+
+impl<W: Write + AsFd + Send> FdSink<W> {
+    /// Writes to `writer`, which is called `name` in reports. It should not buffer.
+    pub fn new(name: impl Into<String>, writer: W) -> Self {
+        Self { name: name.into(), writer }
+    }
+
+    fn wait_writable(&self) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.writer.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl<W: Write + AsFd + Send> Sink for FdSink<W> {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.writer.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_writable()?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.writer.flush()
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// Hands each piece to a function.
+pub struct CallbackSink<F> {
+    callback: F,
+}
+
+impl<F: FnMut(&[u8]) + Send> CallbackSink<F> {
+    /// Calls `callback` with each piece, on the pump's thread.
+    pub fn new(callback: F) -> Self {
+        Self { callback }
+    }
+}
+
+impl<F> fmt::Debug for CallbackSink<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallbackSink")
+    }
+}
+
+impl<F: FnMut(&[u8]) + Send> Sink for CallbackSink<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        (self.callback)(bytes);
+        Ok(())
+    }
+}
+
+/// Lets the first and the last part of a stream through to another sink: at most `cap` bytes and a note of how many
+/// are missing between them.
+///
+/// The first half is written as it comes, the second when the stream is over; until then it is in memory.
+#[derive(Debug)]
+pub struct CappedSink<S> {
+    sink: S,
+    kept: HeadTail,
+    passed: u64,
+}
+
+impl<S: Sink> CappedSink<S> {
+    /// At most `cap` bytes go to `sink`; the cut never falls inside a `mask`.
+    pub fn new(sink: S, cap: u64, mask: &[u8]) -> Self {
+        Self { sink, kept: HeadTail::new(cap, mask), passed: 0 }
+    }
+}
+
+impl<S: Sink> Sink for CappedSink<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What is certain to fit in the first half goes straight through; only its last bytes, which a cut may have
+        // to give up, are kept here.
+        let straight = self.kept.certain_room().saturating_sub(self.passed);
+        let straight = usize::try_from(straight).unwrap_or(usize::MAX).min(bytes.len());
+        if straight > 0 {
+            self.sink.write(&bytes[..straight])?;
+            self.passed += straight as u64;
+            self.kept.skip(straight as u64);
+        }
+        self.kept.push(&bytes[straight..]);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let rest = self.kept.assemble();
+        if !rest.is_empty() {
+            self.sink.write(&rest)?;
+        }
+        self.sink.finish()
+    }
+
+    fn name(&self) -> String {
+        self.sink.name()
+    }
+}

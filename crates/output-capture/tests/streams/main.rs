@@ -1,0 +1,6 @@
+//! Whole streams: through the redactor, through the detectors, through pipes.
+
+mod common;
+mod detectors;
+mod literals;
+mod pump;

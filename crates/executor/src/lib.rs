@@ -1,0 +1,50 @@
+//! Runs one command of a resolved profile, from the request to the outcome.
+//!
+//! A [`Prepared`] profile and a [`Command`] make a [`RunRequest`]; [`spawn()`] makes it a
+//! [`Running`] tree; that gives [`Event`]s while it goes on and an [`Outcome`] at its end. The
+//! executor turns the words of the config into those of the sandbox, the limits and the capture;
+//! it keeps the deadlines, and it makes sure of two things: when a run has returned, no process of
+//! its tree is alive, and when the handle is dropped, the tree dies.
+//!
+//! Deliberately not here: reading a config file, printing anything, and how a sandbox is made.
+//!
+//! The trap: the command's end is not the run's end. A background process may hold the pipes for
+//! hours, so nothing here waits for the end of a pipe; what ends a run is the init's word that the
+//! tree is empty.
+#![forbid(unsafe_code)]
+
+mod conclude;
+mod control;
+mod deadlines;
+mod driver;
+mod error;
+mod event;
+mod explain;
+mod feed;
+mod json;
+mod masking;
+mod outcome;
+mod prepared;
+mod process;
+mod pumps;
+mod queue;
+mod request;
+mod run_id;
+mod running;
+mod spawn;
+mod spec;
+mod stdin;
+mod unsupported;
+mod watch;
+
+pub use error::{Refusal, RunError, StdinSource};
+pub use event::{Event, EventKind, Output, RunStarted, Stream};
+pub use explain::{Explanation, explain};
+pub use masking::MaskingError;
+pub use outcome::{Captured, Denial, Kept, Outcome, OutcomeKind, Reason};
+pub use prepared::Prepared;
+pub use request::{Capture, Command, EnvChange, OutputEvents, RunRequest, Stdin};
+pub use run_id::RunId;
+pub use running::{RunHandle, Running};
+pub use spawn::spawn;
+pub use unsupported::Unsupported;

@@ -1,0 +1,176 @@
+//! A resolved profile made ready for any number of runs.
+//!
+//! What is the same for every run of a profile is worked out once: the policy, the filtered
+//! environment, the compiled redaction, the limits, the sandbox's specification. What depends on
+//! the host as it is at that moment (which paths exist, which descriptors are open) is not, and
+//! each run looks anew: a credential file that appears between two runs is hidden in the second.
+
+use std::path::PathBuf;
+
+use ringfence_config::{Environment, Profile, Resolved, Runner};
+use ringfence_output_capture::{Redaction, Secret};
+use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
+use ringfence_sandbox::{SandboxError, SandboxSpec};
+
+use crate::error::{Refusal, RunError};
+use crate::masking;
+use crate::process::{Shell, Variables};
+use crate::request::Command;
+use crate::spec::{self, Split};
+use crate::unsupported;
+
+/// A profile, a runner, an environment and secrets, made ready.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) profile: Profile,
+    pub(crate) environment: Environment,
+    pub(crate) base: Variables,
+    pub(crate) spec: SandboxSpec,
+    pub(crate) limits: Split,
+    pub(crate) redaction: Redaction,
+    runner: Runner,
+    policy: Policy,
+    warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Makes a profile ready: checks that this backend can carry it out, and compiles what is to
+    /// be masked.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Unsupported`] when the profile asks for what this backend does not do,
+    /// [`RunError::Masking`] when a detector cannot be used.
+    pub fn new(
+        resolved: Resolved,
+        environment: Environment,
+        secrets: impl IntoIterator<Item = Secret>,
+    ) -> Result<Self, RunError> {
+        let Resolved { runner, profile, mut warnings, .. } = resolved;
+        unsupported::check(&profile)?;
+        let (options, literals) = masking::options(&runner)?;
+        let secrets = secrets.into_iter().chain(literals);
+        let (redaction, unmasked) = Redaction::compile(secrets, &options);
+        warnings.extend(unmasked.iter().map(ToString::to_string));
+        let policy = runner.policy();
+        let real_root = nix::unistd::getuid().is_root();
+        Ok(Self {
+            base: passed(&policy, &environment),
+            spec: spec::sandbox_spec(&profile, environment.homes()),
+            limits: spec::split_limits(&profile, real_root),
+            redaction,
+            runner,
+            policy,
+            warnings,
+            environment,
+            profile,
+        })
+    }
+
+    /// The profile.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What the caller should know of the profile and its secrets.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What stands in place of a secret; for sinks that must not cut one in two.
+    #[must_use]
+    pub fn mask(&self) -> &[u8] {
+        self.runner.redaction.mask.as_bytes()
+    }
+
+    /// A text with its secrets masked; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn redact(&self, text: &[u8]) -> String {
+        self.masked(text).0
+    }
+
+    /// Whether the policy lets a command run, and why.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Command`] when it is no command at all.
+    ///
+    /// # Caveats
+    ///
+    /// The verdict quotes the command and is not redacted.
+    pub fn decide(&self, command: &Command) -> Result<Verdict, RunError> {
+        let shell = self.runner.shell.to_string_lossy();
+        match command {
+            Command::Shell(line) => {
+                let line = CommandLine::parse(line)?;
+                let shell_arg = &self.runner.shell_arg;
+                Ok(decide(&Request::Shell { shell: &shell, shell_arg, line: &line }, &self.policy))
+            }
+            Command::Program(words) => {
+                use std::os::unix::ffi::OsStrExt;
+                let argv: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+                Ok(decide(&Request::Program { argv: &argv }, &self.policy))
+            }
+        }
+    }
+
+    /// Passes a command that the policy allows.
+    pub(crate) fn admit(&self, command: &Command) -> Result<(), RunError> {
+        match self.decide(command)? {
+            Verdict::Allowed(_) => Ok(()),
+            Verdict::Denied(cause) => Err(RunError::Refused(self.refusal(command, cause))),
+        }
+    }
+
+    /// The error that says the host cannot carry this profile out.
+    pub(crate) fn no_sandbox(&self, source: SandboxError) -> RunError {
+        RunError::Sandbox { profile: self.profile.name.clone(), source }
+    }
+
+    pub(crate) fn shell(&self) -> Shell<'_> {
+        Shell { path: &self.runner.shell, argument: &self.runner.shell_arg }
+    }
+
+    /// The command as it may be shown.
+    pub(crate) fn shown(&self, command: &Command) -> String {
+        self.redact(&command.text())
+    }
+
+    /// The working directory of a run.
+    pub(crate) fn cwd(&self, asked: Option<&PathBuf>) -> PathBuf {
+        asked.map_or_else(|| self.profile.workspace.clone(), |cwd| self.profile.workspace.join(cwd))
+    }
+
+    /// A cause quotes a part of the command, cut where it is long: a secret that the cut went
+    /// through would pass the redaction, so a command with a secret is not quoted at all.
+    pub(crate) fn refusal(&self, command: &Command, mut cause: Cause) -> Refusal {
+        let secrets = self.masked(&command.text()).1;
+        if let Cause::Rule { command, .. } = &mut cause
+            && secrets > 0
+        {
+            *command = String::from_utf8_lossy(self.mask()).into_owned();
+        }
+        let (code, hint) = (cause.reason(), cause.hint());
+        let verdict = self.redact(Verdict::Denied(cause).to_string().as_bytes());
+        Refusal { verdict, code, hint }
+    }
+
+    fn masked(&self, text: &[u8]) -> (String, u64) {
+        let mut redactor = self.redaction.stream();
+        let mut out = Vec::with_capacity(text.len());
+        redactor.push(text, &mut out);
+        redactor.finish(&mut out);
+        (String::from_utf8_lossy(&out).into_owned(), redactor.count())
+    }
+}
+
+fn passed(policy: &Policy, environment: &Environment) -> Variables {
+    policy
+        .effective_env()
+        .filter(environment.variables())
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! From a request to a run on its way.
+//!
+//! The order matters: what can be refused without a process is refused first, and the tree is
+//! started last, when everything that could fail on this side is at hand.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ringfence_output_capture::{Activity, Sink};
+use ringfence_resource_limits::hard_ceiling;
+use ringfence_sandbox::{Enforcement, Process, Rlimit, Sandbox, Stdio};
+use tokio::sync::Notify;
+
+use crate::control::Control;
+use crate::deadlines::{Deadlines, LINGER};
+use crate::driver::{About, Driver, Facts};
+use crate::error::RunError;
+use crate::event::{Clock, Stream};
+use crate::feed::Feed;
+use crate::prepared::Prepared;
+use crate::process::{arguments, program, variables};
+use crate::pumps::{self, Pipes};
+use crate::queue::Queue;
+use crate::request::{OutputEvents, RunRequest};
+use crate::run_id::RunId;
+use crate::running::{RunHandle, Running};
+use crate::stdin;
+use crate::watch::Watch;
+
+/// Starts a run.
+///
+/// # Errors
+///
+/// [`RunError`] when the command is refused, when the profile cannot be carried out here, and when
+/// something on this side of the sandbox cannot be opened. A program that cannot be executed is
+/// not an error: its run ends with the outcome `failed`.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime, or in one without its IO and time drivers.
+pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
+    let prepared = Arc::clone(&request.prepared);
+    prepared.admit(&request.command)?;
+    Watch::check(&prepared.limits.watched)?;
+    let (process, missing) = process(&request)?;
+    let sandbox = sandbox(&prepared)?;
+    let about = about(&request, &sandbox, missing);
+
+    let stdin = stdin::open(request.stdin)?;
+    let (pipes, [stdout, stderr]) = Pipes::open()?;
+    let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
+
+    let clock = Clock::start();
+    let tree = Arc::new(sandbox.start(&process, stdio).map_err(|e| prepared.no_sandbox(e))?);
+    let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
+
+    let queue = Arc::new(Queue::default());
+    let feed = Feed::new(Arc::clone(&queue), clock);
+    let activity = Activity::new();
+    let plan = |stream: Stream, sinks: Vec<Box<dyn Sink>>| pumps::Plan {
+        stream,
+        redactor: prepared.redaction.stream(),
+        sinks,
+        capture: request.capture,
+        max_output: prepared.profile.max_output,
+        activity: activity.clone(),
+        feed: feed.clone(),
+        output_events: request.output_events == OutputEvents::Send,
+    };
+    let [stdout, stderr] =
+        [plan(Stream::Stdout, request.stdout), plan(Stream::Stderr, request.stderr)];
+
+    let cancel = Arc::new(Notify::new());
+    let (id, tree) = (about.run, Arc::downgrade(&tree));
+    let handle = RunHandle { id, tree, cancel: Arc::clone(&cancel) };
+    let driver = Driver {
+        about,
+        control,
+        cancel,
+        clock,
+        deadlines: deadlines(&prepared, clock),
+        watch: Watch::new(clock.started(), prepared.limits.watched),
+        pumps: Some(pipes.pump(stdout, stderr)),
+        activity,
+        feeding: stdin.rest.map(stdin::Rest::feed),
+        feed,
+        seen: Facts::default(),
+    };
+    Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
+}
+
+fn about(request: &RunRequest, sandbox: &Sandbox, missing: Vec<String>) -> About {
+    let prepared = &request.prepared;
+    let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
+    About {
+        run: RunId::generate(),
+        prepared: Arc::clone(prepared),
+        command: prepared.shown(&request.command),
+        backend: sandbox.backend(),
+        enforcement: enforcement(sandbox, prepared),
+        warnings: known.chain(missing).collect(),
+    }
+}
+
+fn deadlines(prepared: &Prepared, clock: Clock) -> Deadlines {
+    let profile = &prepared.profile;
+    Deadlines::new(clock.started(), profile.timeout, profile.idle_timeout, profile.grace)
+}
+
+/// The sandbox of a profile, as the host can give it now.
+pub(crate) fn sandbox(prepared: &Prepared) -> Result<Sandbox, RunError> {
+    Sandbox::prepare(&prepared.spec).map_err(|source| prepared.no_sandbox(source))
+}
+
+/// What the sandbox enforces, and what the limits do.
+pub(crate) fn enforcement(sandbox: &Sandbox, prepared: &Prepared) -> Enforcement {
+    let mut enforcement = sandbox.enforcement().clone();
+    for (property, level) in &prepared.limits.enforcement {
+        enforcement.set(property, level.clone());
+    }
+    enforcement
+}
+
+/// The process to start, and warnings about variables that were to be passed and are not there.
+pub(crate) fn process(request: &RunRequest) -> Result<(Process, Vec<String>), RunError> {
+    let prepared = &request.prepared;
+    let cwd = prepared.cwd(request.cwd.as_ref());
+    check_cwd(&cwd)?;
+    let caller = |name: &OsStr| prepared.environment.get(name).map(ToOwned::to_owned);
+    let (env, missing) = variables(&prepared.base, &request.env, caller);
+    let args = arguments(&request.command, prepared.shell());
+    let process = Process {
+        program: program(&args, &env),
+        args,
+        env,
+        cwd,
+        rlimits: rlimits(prepared)?,
+        linger: LINGER.max(prepared.profile.grace),
+    };
+    let warn =
+        |name: &OsStr| format!("variable `{}` was to be passed and is not set", name.display());
+    Ok((process, missing.into_iter().map(warn).collect()))
+}
+
+/// Looked at here for the message's sake; the sandbox may still not show it.
+fn check_cwd(path: &Path) -> Result<(), RunError> {
+    let source = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => io::ErrorKind::NotADirectory.into(),
+        Err(source) => source,
+    };
+    Err(RunError::Cwd { path: path.to_owned(), source })
+}
+
+fn rlimits(prepared: &Prepared) -> Result<Vec<Rlimit>, RunError> {
+    let rlimits = prepared.limits.kernel.rlimits(hard_ceiling)?;
+    let raw = |limit: ringfence_resource_limits::Rlimit| Rlimit {
+        resource: limit.resource.raw(),
+        soft: limit.soft,
+        hard: limit.hard,
+    };
+    Ok(rlimits.into_iter().map(raw).collect())
+}

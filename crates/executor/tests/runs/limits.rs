@@ -1,0 +1,96 @@
+//! Real runs: limits hold, and the outcome names the one that ended the run.
+
+use crate::support::{Bench, modes, text};
+use ringfence_executor::OutcomeKind;
+use ringfence_resource_limits::LimitedResource;
+
+#[tokio::test]
+async fn the_file_size_limit_is_named() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_file_size_mb = 1");
+        let line = "exec dd if=/dev/zero of=big bs=65536 count=100";
+        let outcome = bench.run(line).await;
+        assert_eq!(
+            (outcome.outcome, outcome.signal),
+            (OutcomeKind::LimitExceeded, Some(25)),
+            "{mode:?}"
+        );
+        let limit = outcome.limit.expect("because it ended the run");
+        assert_eq!((limit.resource, limit.limit), (LimitedResource::FileSize, 1 << 20));
+        let size = std::fs::metadata(bench.path().join("big")).expect("because dd made it").len();
+        assert_eq!(size, 1 << 20);
+    }
+}
+
+#[tokio::test]
+async fn the_cpu_limit_is_named() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_cpu_seconds = 1");
+        let outcome = bench.run("while :; do :; done").await;
+        assert_eq!(
+            (outcome.outcome, outcome.signal),
+            (OutcomeKind::LimitExceeded, Some(24)),
+            "{mode:?}"
+        );
+        let limit = outcome.limit.expect("because it ended the run");
+        assert_eq!((limit.resource, limit.limit), (LimitedResource::Cpu, 1000));
+    }
+}
+
+#[tokio::test]
+async fn the_cpu_limit_is_one_of_the_tree() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_cpu_seconds = 1");
+        let burn = "n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done";
+        let line = format!("while :; do (sh -c '{burn}'); done");
+        let outcome = bench.run(&line).await;
+        assert_eq!(outcome.outcome, OutcomeKind::LimitExceeded, "{mode:?}: {outcome:?}");
+        assert_eq!(outcome.limit.map(|limit| limit.resource), Some(LimitedResource::Cpu));
+    }
+}
+
+#[tokio::test]
+async fn open_files_are_limited_for_good() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_open_files = 12");
+        let outcome =
+            bench.run("ulimit -n; ulimit -Hn; ulimit -n 13 2> /dev/null || echo no").await;
+        let printed = text(&outcome.stdout.kept);
+        assert!(printed.starts_with("12\n12\n"), "{mode:?}: {printed}");
+        if mode == crate::support::Mode::Sandbox || !nix::unistd::getuid().is_root() {
+            assert_eq!(printed, "12\n12\nno\n", "{mode:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn core_dumps_are_off() {
+    for mode in modes() {
+        let outcome = Bench::new(mode).run("ulimit -c; ulimit -Hc").await;
+        assert_eq!(text(&outcome.stdout.kept), "0\n0\n", "{mode:?}");
+    }
+}
+
+/// A bomb of 255 shells at most, each with a child that sleeps: far over the limit, and no danger
+/// to the machine if nobody keeps it.
+const BOMB: &str =
+    "bomb() { [ $1 = 0 ] || { bomb $(($1-1)) & bomb $(($1-1)) & }; sleep 600; }; bomb 7";
+
+#[tokio::test]
+async fn a_fork_bomb_ends_within_its_limit() {
+    for mode in modes() {
+        let bench =
+            Bench::new(mode).profile("max_processes = 50\ntimeout_seconds = 5\ngrace_seconds = 0");
+        let outcome = bench.run(BOMB).await;
+        let level = outcome.enforcement.iter().find(|(property, _)| *property == "process_count");
+        let kept_by_kernel = level.is_some_and(|(_, level)| level.is_full());
+        if kept_by_kernel {
+            // The kernel refuses the forks; nothing ends the run but its timeout, or itself.
+            assert!(text(&outcome.stderr.kept).contains("fork"), "{mode:?}: {outcome:?}");
+        } else {
+            assert_eq!(outcome.outcome, OutcomeKind::LimitExceeded, "{mode:?}: {outcome:?}");
+            let limit = outcome.limit.expect("because it ended the run");
+            assert_eq!((limit.resource, limit.limit), (LimitedResource::Processes, 50));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Real runs of `/bin/sh` and other programs, in both modes where the machine has a sandbox.
+
+mod ending;
+mod explanation;
+mod input;
+mod limits;
+mod output;
+mod refusal;
+mod status;
+mod support;

@@ -1,0 +1,126 @@
+//! The arguments: what a user may type, parsed into the library's types at once.
+//!
+//! The help texts are written for the person at the terminal; names and meanings are an interface and do not change.
+
+mod parse;
+mod profile;
+mod run;
+
+pub(crate) use profile::ProfileArgs;
+pub(crate) use run::{RunArgs, SecretArgs, StdinArg};
+
+use clap::{Args, Parser, Subcommand as ClapSubcommand};
+use clap_complete::Shell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXIT_STATUSES: &str = "\
+Exit status of `run`: the command's own; 128 + N when signal N ended it; 124 when it timed out;
+125 when ringfence itself refused or failed; 126 when the program is not executable; 127 when it is not found.";
+
+/// Runs commands nobody fully trusts: sandboxed, limited, with redacted output, and nothing left behind.
+///
+/// Without a config a command sees the host's files read-only, without credential stores, can write the current directory, and
+/// has no network.
+#[derive(Debug, Parser)]
+#[command(name = "ringfence", version, after_help = EXIT_STATUSES, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) subcommand: Subcommand,
+}
+
+#[derive(Debug, ClapSubcommand)]
+pub(crate) enum Subcommand {
+    /// Run a command line (`-c`) or a program (after `--`) in the sandbox of a profile.
+    #[command(after_help = EXIT_STATUSES)]
+    #[command(
+        override_usage = "ringfence run [OPTIONS] -c COMMAND_LINE\n       ringfence run [OPTIONS] -- PROGRAM [ARG]..."
+    )]
+    Run(Box<RunArgs>),
+    /// Validate the config, and say whether policy lets a command run.
+    Check(CheckArgs),
+    /// Say what this machine can enforce, row by row, and how to get what is missing.
+    Doctor,
+    /// Say in plain words what a run would see, write, reach and use up; runs nothing.
+    ///
+    /// Takes the options of `run`, so any command line can be explained by changing one word of it. Add `-v` for the plan.
+    #[command(
+        override_usage = "ringfence explain [OPTIONS] [-c COMMAND_LINE | -- PROGRAM [ARG]...]"
+    )]
+    Explain(Box<RunArgs>),
+    /// Write a commented ringfence.toml that shows every field with its default.
+    Init(InitArgs),
+    /// Print the JSON Schema of the config.
+    Schema,
+    /// Print the completions for a shell.
+    Completions(CompletionsArgs),
+    /// Print a man page, or write all of them to a directory.
+    Man(ManArgs),
+}
+
+/// What to run; one of the two.
+#[derive(Debug, Args)]
+pub(crate) struct CommandArgs {
+    /// The command line, for the shell of the config.
+    #[arg(
+        short = 'c',
+        value_name = "COMMAND_LINE",
+        allow_hyphen_values = true,
+        conflicts_with = "program"
+    )]
+    #[arg(help_heading = "Command")]
+    pub(crate) line: Option<OsString>,
+    /// The program and its arguments, with no shell between.
+    #[arg(last = true, value_name = "PROGRAM", num_args = 1.., help_heading = "Command")]
+    pub(crate) program: Vec<OsString>,
+}
+
+/// Where the config and the workspace are.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Config file [default: ringfence.toml in the workspace or above it, then
+    /// $XDG_CONFIG_HOME/ringfence/config.toml].
+    #[arg(long, value_name = "FILE", help_heading = "Config")]
+    pub(crate) config: Option<PathBuf>,
+    /// Workspace root and working directory.
+    #[arg(short, long, value_name = "DIR", default_value = ".", help_heading = "Config")]
+    pub(crate) workspace: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) command: CommandArgs,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Directory to write it to.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) workspace: PathBuf,
+    /// Overwrite a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The subcommand whose page is printed [default: that of ringfence itself].
+    pub(crate) subcommand: Option<String>,
+    /// Write the pages of ringfence and of all its subcommands to this directory instead.
+    #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Why ringfence itself could not do what it was asked.
+
+use crate::exit::Status;
+use crate::message;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// A failure of ringfence, not of the command; it ends with [`Status::REFUSED`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// What the library says.
+    #[error(transparent)]
+    Library(#[from] ringfence::Error),
+    /// A file that a flag names cannot be opened.
+    #[error("{flag} {}: failed to open the file", path.display())]
+    Open { flag: &'static str, path: PathBuf, source: io::Error },
+    /// A file cannot be written.
+    #[error("failed to write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// `ringfence init` would overwrite a file.
+    #[error("{} is there already", path.display())]
+    Exists { path: PathBuf },
+    /// Standard output is closed or full.
+    #[error("failed to write to standard output")]
+    Print(#[source] io::Error),
+    /// A variable whose name is none.
+    #[error("-e {}: not a variable name", .0.display())]
+    VariableName(OsString),
+    /// No runtime for the run.
+    #[error("failed to start the event loop")]
+    Runtime(#[source] io::Error),
+    /// The policy says no, asked by `ringfence check`.
+    #[error("{verdict}")]
+    Denied { verdict: String, hint: Option<String> },
+    /// A man page that there is not.
+    #[error("there is no man page for `{0}`")]
+    NoPage(String),
+    /// Something this machine lacks, asked by `ringfence doctor`.
+    #[error("{missing} of {all} mechanisms do not work here")]
+    Unhealthy { missing: usize, all: usize },
+}
+
+impl Failure {
+    /// A config that cannot be used.
+    pub(crate) fn config(error: ringfence::config::ConfigError) -> Failure {
+        Failure::Library(error.into())
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Failure::Library(error) => error.hint(),
+            Failure::Exists { .. } => Some("remove it first, or add `--force`".into()),
+            Failure::VariableName(_) => Some("write `-e KEY` or `-e KEY=VALUE`".into()),
+            Failure::Denied { hint, .. } => hint.clone(),
+            Failure::Unhealthy { .. } => Some("the rows above say how to get each".into()),
+            _ => None,
+        }
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn report(&self) -> Status {
+        message::failure(&message::with_causes(self), self.hint().as_deref());
+        Status::REFUSED
+    }
+}

@@ -1,0 +1,61 @@
+//! The `ringfence` command-line tool: arguments in, one run or one answer, an exit status out.
+//!
+//! Everything that decides or enforces is in the library; this crate turns arguments into its terms, passes signals on, and is
+//! the only one that prints, reads the arguments or exits. Each subcommand has a file of its own, and the exit statuses have one.
+//!
+//! The trap is the caller's standard output. It belongs to the command (or, with `--json`, to the result), so whatever ringfence
+//! itself has to say goes to standard error, through `message`.
+#![forbid(unsafe_code)]
+
+mod args;
+mod check;
+mod doctor;
+mod events;
+mod exit;
+mod explain;
+mod failure;
+mod generate;
+mod init;
+mod message;
+mod request;
+mod run;
+mod secrets;
+mod signals;
+mod streams;
+
+use args::{Cli, Subcommand};
+use clap::Parser;
+use exit::Status;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
+    dispatch(cli).into()
+}
+
+fn dispatch(cli: Cli) -> Status {
+    let done = match cli.subcommand {
+        Subcommand::Run(args) => return run::run(*args),
+        Subcommand::Check(args) => check::check(&args),
+        Subcommand::Doctor => doctor::doctor(),
+        Subcommand::Explain(args) => explain::explain(*args),
+        Subcommand::Init(args) => init::init(&args),
+        Subcommand::Schema => generate::schema(),
+        Subcommand::Completions(args) => generate::completions(&args),
+        Subcommand::Man(args) => generate::man(&args),
+    };
+    done.unwrap_or_else(|failure| failure.report())
+}
+
+/// Help and version are answers; anything else that the parser stops at is a mistake of the caller.
+fn usage(error: &clap::Error) -> Status {
+    match error.print() {
+        Err(source) => Failure::Print(source).report(),
+        Ok(()) if error.use_stderr() => Status::REFUSED,
+        Ok(()) => Status::SUCCESS,
+    }
+}

@@ -1,0 +1,218 @@
+//! `ringfence run`: one command from its arguments to its exit status.
+//!
+//! While the command runs, this watches four things at once: its events, signals to this process, a reader of this process's
+//! output that went away, and the patience with a command that does not heed either.
+//!
+//! The trap is a second signal. The first is the command's to handle, so it is passed to the whole tree and nothing else
+//! happens; the second means that the person has lost patience, and kills.
+
+use crate::args::RunArgs;
+use crate::events::EventLog;
+use crate::exit::Status;
+use crate::failure::Failure;
+use crate::message::{self, Level};
+use crate::request;
+use crate::signals::{SIGPIPE, Signals};
+use crate::streams::{Destinations, FileLimits};
+use ringfence::executor::Reason;
+use ringfence::policy::ReasonCode;
+use ringfence::{
+    Capture, Event, EventKind, Outcome, OutcomeKind, OutputEvents, RunBuilder, Runner, Running,
+};
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Runs the command.
+pub(crate) fn run(args: RunArgs) -> Status {
+    let mut log = match EventLog::create(args.streams.events.as_deref()) {
+        Ok(log) => log,
+        Err(failure) => return failure.report(),
+    };
+    let status = match started(&args, &mut log) {
+        Ok(status) => status,
+        Err(failure) => no_run(&args, &failure, &mut log),
+    };
+    ringfence::sandbox::flush_reaper();
+    match log.into_failure() {
+        Some(failure) => failure.report(),
+        None => status,
+    }
+}
+
+fn started(args: &RunArgs, log: &mut EventLog) -> Result<Status, Failure> {
+    let runner = request::runner(&args.place)?;
+    let closed = Arc::new(Notify::new());
+    let (builder, grace) = builder(args, &runner, &closed)?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    runtime.block_on(async {
+        let signals = Signals::listen().map_err(Failure::Runtime)?;
+        let running = builder.spawn().await?;
+        let mut watch = Watch { running, signals, closed, grace, patience: None, ended_by: None };
+        watch.until_finished(log).await;
+        let ended_by = watch.ended_by;
+        let outcome = watch.running.wait().await.map_err(ringfence::Error::from)?;
+        finished(args, &outcome, ended_by)
+    })
+}
+
+fn builder(
+    args: &RunArgs,
+    runner: &Runner,
+    closed: &Arc<Notify>,
+) -> Result<(RunBuilder, Duration), Failure> {
+    let environment = runner.environment();
+    let name = args.profile.profile.as_deref();
+    let resolved = runner.config().resolve(
+        name,
+        &args.profile.overrides(),
+        &args.place.workspace,
+        environment,
+    );
+    let profile = resolved.map_err(Failure::config)?.profile;
+    let builder = request::command(runner, &args.command).unwrap_or_else(|| runner.shell(""));
+    let builder = request::apply(builder, args, runner)?;
+    let streams = &args.streams;
+    let destinations = Destinations {
+        stdout: streams.stdout.as_deref(),
+        stderr: streams.stderr.as_deref(),
+        own: !streams.json,
+    };
+    let limits = FileLimits {
+        max_output: profile.max_output,
+        mask: &runner.config().runner().redaction.mask,
+    };
+    let builder = destinations.apply(builder, &limits, closed)?;
+    let capture =
+        if streams.json || streams.events.is_some() { Capture::Keep } else { Capture::CountOnly };
+    let events = if streams.events.is_some() { OutputEvents::Send } else { OutputEvents::Omit };
+    Ok((builder.capture(capture).output_events(events), profile.grace))
+}
+
+/// A run, and what can happen to it from outside.
+struct Watch {
+    running: Running,
+    signals: Signals,
+    closed: Arc<Notify>,
+    grace: Duration,
+    /// When a tree that lost its reader is killed.
+    patience: Option<Instant>,
+    /// The signal that this process ended the run with.
+    ended_by: Option<i32>,
+}
+
+impl Watch {
+    /// Follows the run to its last event.
+    async fn until_finished(&mut self, log: &mut EventLog) {
+        loop {
+            tokio::select! {
+                event = self.running.next_event() => match event {
+                    Some(event) => log.write(&event),
+                    None => return,
+                },
+                signal = self.signals.next() => self.pass_on(signal),
+                () = self.closed.notified() => self.reader_is_gone(),
+                () = elapsed(self.patience) => {
+                    self.patience = None;
+                    self.running.cancel();
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, signal: i32) {
+        if self.ended_by.is_some() || self.running.signal(signal).is_err() {
+            self.running.cancel();
+        }
+        self.ended_by = Some(signal);
+    }
+
+    /// The command writes to a pipe of ours, so it cannot see that nobody reads on; the signal tells it.
+    fn reader_is_gone(&mut self) {
+        if self.patience.is_none() && self.running.signal(SIGPIPE).is_ok() {
+            self.patience = Some(Instant::now() + self.grace);
+            self.ended_by = self.ended_by.or(Some(SIGPIPE));
+        }
+    }
+}
+
+async fn elapsed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Prints what there is to say about an outcome.
+fn finished(args: &RunArgs, outcome: &Outcome, ended_by: Option<i32>) -> Result<Status, Failure> {
+    let level = args.level();
+    if args.streams.json {
+        print_result(outcome)?;
+    } else {
+        outcome.warnings.iter().for_each(|warning| message::warning(level, warning));
+        tell_what_ended_it(level, outcome);
+    }
+    message::detail(level, &summary(outcome));
+    Ok(Status::of_outcome(outcome, ended_by))
+}
+
+fn tell_what_ended_it(level: Level, outcome: &Outcome) {
+    if let Some(reason) = &outcome.reason {
+        message::failure(&reason.message, reason.hint.as_deref());
+    }
+    if let Some(limit) = &outcome.limit {
+        let what = match outcome.outcome {
+            OutcomeKind::TimedOut => "timed out",
+            OutcomeKind::LimitExceeded => "ended by a limit",
+            _ => "ran into a limit",
+        };
+        message::note(level, &format!("{what}: {limit}"));
+    }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let end = match (outcome.exit_code, outcome.signal) {
+        (Some(code), _) => format!("exited {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => "did not run".to_owned(),
+    };
+    let backend = outcome.backend.map_or("no backend", |backend| backend.as_str());
+    let enforced =
+        outcome.enforcement.iter().map(|(property, level)| format!("{property} {level}"));
+    let enforced = enforced.collect::<Vec<_>>().join(", ");
+    let (run, profile, duration) = (outcome.run, &outcome.profile, outcome.duration.as_millis());
+    format!("run {run}: {end} after {duration} ms; profile {profile}; {backend}: {enforced}")
+}
+
+/// A run that did not come about has a result too.
+fn no_run(args: &RunArgs, failure: &Failure, log: &mut EventLog) -> Status {
+    let outcome = outcome_of(args, failure);
+    if args.streams.json
+        && let Err(failure) = print_result(&outcome)
+    {
+        return failure.report();
+    }
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ts_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+    log.write(&Event { ts_ms, kind: EventKind::RunFinished(Arc::new(outcome)) });
+    failure.report()
+}
+
+fn outcome_of(args: &RunArgs, failure: &Failure) -> Outcome {
+    let profile = args.profile.profile.as_deref().unwrap_or(ringfence::config::DEFAULT_PROFILE);
+    if let Failure::Library(ringfence::Error::Run(error)) = failure {
+        return error.to_outcome(profile);
+    }
+    let message = message::with_causes(failure);
+    let reason = Reason { code: ReasonCode::SpawnFailed, message, hint: failure.hint() };
+    Outcome::without_run(OutcomeKind::Failed, profile, reason)
+}
+
+fn print_result(outcome: &Outcome) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(outcome).map_err(|error| Failure::Print(error.into()))?;
+    line.push(b'\n');
+    io::stdout().lock().write_all(&line).map_err(Failure::Print)
+}

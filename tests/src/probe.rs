@@ -1,0 +1,353 @@
+//! A probe: one thing that a native attacker tries, as written in `probes/*.toml`.
+//!
+//! Each probe runs twice. Inside the sandbox it must be refused; outside it must succeed, or nothing has been shown.
+//! With `allowed = true` it is the other kind: something that must work inside as well. Around the attacker stands a
+//! bystander, a process of the host with secrets in memory, sockets, shared memory and signals to lose; after the run
+//! inside it must be unharmed, and the directory next to the workspace must be as it was, to the change time.
+//!
+//! The trap: a refusal is believed only because the bystander and the directory agree; an exit status is the
+//! attacker's word.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Stdio};
+
+use serde::Deserialize;
+
+use crate::account::Account;
+use crate::case::texts;
+use crate::process::{DEADLINE, Ended, Input, Invocation, run, start};
+use crate::stage::{Stage, make_directory, write_file};
+use crate::tally::Verdict;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Probes {
+    probe: Vec<Probe>,
+}
+
+/// Who succeeds outside.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outside {
+    /// Everybody.
+    Works,
+    /// Root; an ordinary user is refused there, too.
+    Root,
+    /// Root of a user and mount namespace made for the occasion, so that the machine is safe.
+    Namespace,
+    /// Nobody tries, because it would do harm; `why` says which.
+    Never,
+}
+
+/// One probe.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// What is tried, in a few words.
+    pub name: String,
+    /// Arguments of the attacker.
+    pub run: Vec<String>,
+    /// Arguments of the attacker outside, where its target is another. Default: the same.
+    pub run_outside: Option<Vec<String>>,
+    /// Who succeeds outside. Default: everybody.
+    #[serde(default = "works")]
+    pub outside: Outside,
+    /// Why nobody tries it outside.
+    pub why: Option<String>,
+    /// True when the file in question is not on every machine.
+    #[serde(default)]
+    pub may_lack: bool,
+    /// True for what must work inside.
+    #[serde(default)]
+    pub allowed: bool,
+    /// Options of `ringfence run`.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// `root` or `user`: the only account for which the probe makes sense.
+    pub only: Option<String>,
+    /// Shell line that starts the program given to it as `"$@"`, for what must be inherited.
+    pub wrapper: Option<String>,
+}
+
+fn works() -> Outside {
+    Outside::Works
+}
+
+/// Reads all probes of a directory: (file's name without ending, probe).
+///
+/// # Errors
+/// A message that names the file.
+pub fn load(directory: &Path) -> Result<Vec<(String, Probe)>, String> {
+    let mut probes = Vec::new();
+    for (stem, text) in texts(directory)? {
+        let file: Probes =
+            toml::from_str(&text).map_err(|error| format!("{stem}.toml: {error}"))?;
+        probes.extend(file.probe.into_iter().map(|probe| (stem.clone(), probe)));
+    }
+    Ok(probes)
+}
+
+/// What the attacker's exit status says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Said {
+    Succeeded,
+    Refused,
+    NoSuchCall,
+    NotHere,
+    Nonsense,
+}
+
+fn said(ended: &Ended) -> Said {
+    match ended.status {
+        _ if ended.hung => Said::Nonsense,
+        0 => Said::Succeeded,
+        10 => Said::Refused,
+        11 => Said::NoSuchCall,
+        20 => Said::NotHere,
+        _ => Said::Nonsense,
+    }
+}
+
+/// Carries a probe out, outside and (unless `ringfence` is none) inside. The note says what could not be shown.
+///
+/// # Errors
+/// When the surroundings cannot be set up.
+pub fn carry_out(
+    probe: &Probe,
+    account: &Account,
+    stage: &Stage,
+    inside: bool,
+) -> io::Result<(Verdict, Option<String>)> {
+    let (mut wrong, mut note) = (Vec::new(), None);
+    match outside(probe, account, stage)? {
+        Ok(outside) => note = outside,
+        Err(what) => wrong.push(what),
+    }
+    if inside {
+        wrong.extend(within(probe, account, stage)?);
+    }
+    let verdict =
+        if wrong.is_empty() { Verdict::Passed } else { Verdict::Failed(wrong.join("\n")) };
+    Ok((verdict, note))
+}
+
+fn outside(
+    probe: &Probe,
+    account: &Account,
+    stage: &Stage,
+) -> io::Result<Result<Option<String>, String>> {
+    if probe.outside == Outside::Never || probe.outside == Outside::Root && !account.is_root() {
+        return Ok(Ok(None));
+    }
+    let scene = Scene::build(account, stage)?;
+    let namespace: &[&str] = match probe.outside {
+        Outside::Namespace => {
+            &["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "--"]
+        }
+        _ => &[],
+    };
+    let args = probe.run_outside.as_ref().unwrap_or(&probe.run);
+    let ended = scene.run(probe, namespace, args, true)?;
+    scene.end()?;
+    let tell = || format!("outside: {}", words(&ended));
+    Ok(match said(&ended) {
+        Said::Succeeded => Ok(None),
+        Said::NotHere | Said::NoSuchCall => Ok(Some(tell())),
+        Said::Refused if probe.may_lack && tell().contains("os error 2)") => Ok(Some(tell())),
+        Said::Refused | Said::Nonsense => Err(tell()),
+    })
+}
+
+fn within(probe: &Probe, account: &Account, stage: &Stage) -> io::Result<Vec<String>> {
+    let scene = Scene::build(account, stage)?;
+    let before = snapshot(&scene.outside)?;
+    let ringfence = stage.bin.join("ringfence");
+    let mut words_before = vec![ringfence.to_str().unwrap_or_default(), "run"];
+    words_before.extend(probe.options.iter().map(String::as_str));
+    words_before.push("--");
+    let ended = scene.run(probe, &words_before, &probe.run, false)?;
+    let mut wrong = Vec::new();
+    let right = match said(&ended) {
+        Said::Succeeded => probe.allowed,
+        Said::Refused | Said::NoSuchCall => !probe.allowed,
+        // What is not on this machine cannot be done inside either; the note about the run outside says so.
+        Said::NotHere => true,
+        Said::Nonsense => false,
+    };
+    if !right {
+        wrong.push(format!("inside: {}", words(&ended)));
+    }
+    wrong.extend(difference(&before, &snapshot(&scene.outside)?));
+    if let Err(error) = scene.end() {
+        wrong.push(format!("the bystander was harmed: {error}"));
+    }
+    Ok(wrong)
+}
+
+fn words(ended: &Ended) -> String {
+    let outcome = match said(ended) {
+        Said::Succeeded => "succeeded".to_owned(),
+        Said::Refused => "was refused".to_owned(),
+        Said::NoSuchCall => "no such system call".to_owned(),
+        Said::NotHere => "not on this machine".to_owned(),
+        Said::Nonsense if ended.hung => "hung".to_owned(),
+        Said::Nonsense => format!("ended with exit status {}", ended.status),
+    };
+    let text = [&ended.stdout[..], &ended.stderr[..]].concat();
+    format!("{outcome}: {}", String::from_utf8_lossy(&text).trim())
+}
+
+/// A workspace, a directory beside it, and the bystander.
+struct Scene<'a> {
+    account: &'a Account,
+    stage: &'a Stage,
+    root: PathBuf,
+    workspace: PathBuf,
+    outside: PathBuf,
+    bystander: Child,
+    hold: Option<ChildStdin>,
+    facts: BTreeMap<String, String>,
+}
+
+impl<'a> Scene<'a> {
+    fn build(account: &'a Account, stage: &'a Stage) -> io::Result<Scene<'a>> {
+        let root = stage.directory(account)?;
+        let (workspace, outside) = (root.join("workspace"), root.join("outside"));
+        for directory in [
+            &workspace,
+            &outside,
+            &outside.join("dir"),
+            &outside.join("empty"),
+            &workspace.join("dir"),
+        ] {
+            make_directory(directory, account)?;
+        }
+        for file in [outside.join("file"), outside.join("dir/inner"), workspace.join("mine")] {
+            write_file(&file, "as it was\n", account)?;
+        }
+        symlink("../outside/file", workspace.join("link"))?;
+        symlink("../outside", workspace.join("dirlink"))?;
+        let (bystander, hold, facts) = bystander(account, stage, &root)?;
+        Ok(Scene { account, stage, root, workspace, outside, bystander, hold, facts })
+    }
+
+    fn fill(&self, text: &str) -> String {
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let mut text = text
+            .replace("@workspace@", &path(&self.workspace))
+            .replace("@outside@", &path(&self.outside))
+            .replace("@home@", &path(&self.stage.home(self.account)))
+            .replace("@login-home@", &path(&self.account.passwd_home))
+            .replace("@bin@", &path(&self.stage.bin))
+            .replace("@stage@", &path(&self.stage.root));
+        for (name, value) in &self.facts {
+            text = text.replace(&format!("@{name}@"), value);
+        }
+        text
+    }
+
+    fn run(
+        &self,
+        probe: &Probe,
+        before: &[&str],
+        args: &[String],
+        bare: bool,
+    ) -> io::Result<Ended> {
+        let attacker = self.stage.bin.join("attacker");
+        let before = before.iter().map(|word| self.fill(word));
+        let args = args.iter().map(|word| self.fill(word));
+        let mut all: Vec<OsString> = before.map(OsString::from).collect();
+        all.push(attacker.into());
+        all.extend(args.map(OsString::from));
+        if let Some(wrapper) = &probe.wrapper {
+            let shell =
+                ["/bin/sh".into(), "-c".into(), OsString::from(self.fill(wrapper)), "sh".into()];
+            all.splice(0..0, shell);
+        }
+        let program = all.remove(0);
+        let mut env = self.stage.environment(self.account);
+        env.push(("RINGFENCE_TEST_SECRET".into(), "in the caller's environment".into()));
+        let cwd = self.workspace.clone();
+        let invocation = Invocation {
+            program,
+            args: all,
+            env,
+            cwd,
+            stdin: Input::Null,
+            deadline: DEADLINE,
+            bare,
+        };
+        run(&invocation, self.account, &self.stage.watch)
+    }
+
+    /// Ends the bystander by closing its standard input.
+    ///
+    /// # Errors
+    /// When it did not end as it should.
+    fn end(mut self) -> io::Result<()> {
+        drop(self.hold.take());
+        let status = self.bystander.wait()?;
+        self.stage.watch.ended(self.bystander.id(), true);
+        fs::remove_dir_all(&self.root)?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+    }
+}
+
+type Bystander = (Child, Option<ChildStdin>, BTreeMap<String, String>);
+
+fn bystander(account: &Account, stage: &Stage, root: &Path) -> io::Result<Bystander> {
+    let mut command = account.command(stage.bin.join("attacker"));
+    command
+        .arg("bystander")
+        .arg(root)
+        .envs(stage.environment(account))
+        .env("SECRET", "bystander-secret");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = start(command, &stage.watch, true)?;
+    let stdout = child.stdout.take().expect("because it is piped");
+    let mut facts = BTreeMap::new();
+    for line in BufReader::new(stdout).lines() {
+        match line?.split_once('=') {
+            Some((name, value)) => facts.insert(name.to_owned(), value.to_owned()),
+            None => break,
+        };
+    }
+    let hold = child.stdin.take();
+    Ok((child, hold, facts))
+}
+
+type Snapshot = BTreeMap<PathBuf, String>;
+
+fn snapshot(directory: &Path) -> io::Result<Snapshot> {
+    let mut found = Snapshot::new();
+    let mut next = vec![directory.to_path_buf()];
+    while let Some(path) = next.pop() {
+        let meta = path.symlink_metadata()?;
+        let content = if meta.is_file() { fs::read(&path)? } else { Vec::new() };
+        if meta.is_dir() {
+            next.extend(fs::read_dir(&path)?.flatten().map(|entry| entry.path()));
+        }
+        let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+        let state = (
+            meta.permissions().mode(),
+            meta.uid(),
+            meta.gid(),
+            meta.nlink(),
+            times,
+            content.escape_ascii().to_string(),
+        );
+        found.insert(path, format!("{state:?}"));
+    }
+    Ok(found)
+}
+
+fn difference(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let paths: std::collections::BTreeSet<&PathBuf> = before.keys().chain(after.keys()).collect();
+    let changed = paths.into_iter().filter(|path| before.get(*path) != after.get(*path));
+    changed.map(|path| format!("changed from inside: {}", path.display())).collect()
+}

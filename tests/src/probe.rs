@@ -65,6 +65,9 @@ pub struct Probe {
     /// True for what must work inside.
     #[serde(default)]
     pub allowed: bool,
+    /// Property of the result's `enforcement` that may say that this is not prevented. A success inside is a failure
+    /// all the same when the result claims more.
+    pub admitted: Option<String>,
     /// Options of `ringfence run`.
     #[serde(default)]
     pub options: Vec<String>,
@@ -123,26 +126,29 @@ pub fn carry_out(
     stage: &Stage,
     inside: bool,
 ) -> io::Result<(Verdict, Option<String>)> {
-    let (mut wrong, mut note) = (Vec::new(), None);
-    match outside(probe, account, stage)? {
-        Ok(outside) => note = outside,
-        Err(what) => wrong.push(what),
-    }
+    let mut seen = Seen::default();
+    outside(probe, account, stage, &mut seen)?;
     if inside {
-        wrong.extend(within(probe, account, stage)?);
+        within(probe, account, stage, &mut seen)?;
     }
-    let verdict =
-        if wrong.is_empty() { Verdict::Passed } else { Verdict::Failed(wrong.join("\n")) };
-    Ok((verdict, note))
+    let verdict = if seen.wrong.is_empty() {
+        Verdict::Passed
+    } else {
+        Verdict::Failed(seen.wrong.join("\n"))
+    };
+    Ok((verdict, seen.note))
 }
 
-fn outside(
-    probe: &Probe,
-    account: &Account,
-    stage: &Stage,
-) -> io::Result<Result<Option<String>, String>> {
+/// What is not as it must be, and what could not be shown.
+#[derive(Default)]
+struct Seen {
+    wrong: Vec<String>,
+    note: Option<String>,
+}
+
+fn outside(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> io::Result<()> {
     if probe.outside == Outside::Never || probe.outside == Outside::Root && !account.is_root() {
-        return Ok(Ok(None));
+        return Ok(());
     }
     let scene = Scene::build(account, stage)?;
     let namespace: &[&str] = match probe.outside {
@@ -154,39 +160,37 @@ fn outside(
     let args = probe.run_outside.as_ref().unwrap_or(&probe.run);
     let ended = scene.run(probe, namespace, args, true)?;
     scene.end()?;
-    let tell = || format!("outside: {}", words(&ended));
-    Ok(match said(&ended) {
-        Said::Succeeded => Ok(None),
-        Said::NotHere | Said::NoSuchCall => Ok(Some(tell())),
-        Said::Refused if probe.may_lack && tell().contains("os error 2)") => Ok(Some(tell())),
-        Said::Refused | Said::Nonsense => Err(tell()),
-    })
+    let text = format!("outside: {}", words(&ended));
+    match said(&ended) {
+        Said::Succeeded => {}
+        Said::NotHere | Said::NoSuchCall => seen.note = Some(text),
+        Said::Refused if probe.may_lack && text.contains("os error 2)") => seen.note = Some(text),
+        Said::Refused | Said::Nonsense => seen.wrong.push(text),
+    }
+    Ok(())
 }
 
-fn within(probe: &Probe, account: &Account, stage: &Stage) -> io::Result<Vec<String>> {
+fn within(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> io::Result<()> {
     let scene = Scene::build(account, stage)?;
     let before = snapshot(&scene.outside)?;
-    let ringfence = stage.bin.join("ringfence");
-    let mut words_before = vec![ringfence.to_str().unwrap_or_default(), "run"];
-    words_before.extend(probe.options.iter().map(String::as_str));
-    words_before.push("--");
-    let ended = scene.run(probe, &words_before, &probe.run, false)?;
-    let mut wrong = Vec::new();
-    let right = match said(&ended) {
-        Said::Succeeded => probe.allowed,
-        Said::Refused | Said::NoSuchCall => !probe.allowed,
+    let ended = scene.inside(probe, &[], &probe.run)?;
+    let text = format!("inside: {}", words(&ended));
+    match said(&ended) {
+        Said::Succeeded if probe.allowed => {}
+        Said::Succeeded => match scene.admission(probe)? {
+            Some(admission) => seen.note = Some(format!("{text}; the result says so: {admission}")),
+            None => seen.wrong.push(text),
+        },
+        Said::Refused | Said::NoSuchCall if !probe.allowed => {}
         // What is not on this machine cannot be done inside either; the note about the run outside says so.
-        Said::NotHere => true,
-        Said::Nonsense => false,
-    };
-    if !right {
-        wrong.push(format!("inside: {}", words(&ended)));
+        Said::NotHere => {}
+        Said::Refused | Said::NoSuchCall | Said::Nonsense => seen.wrong.push(text),
     }
-    wrong.extend(difference(&before, &snapshot(&scene.outside)?));
+    seen.wrong.extend(difference(&before, &snapshot(&scene.outside)?));
     if let Err(error) = scene.end() {
-        wrong.push(format!("the bystander was harmed: {error}"));
+        seen.wrong.push(format!("the bystander was harmed: {error}"));
     }
-    Ok(wrong)
+    Ok(())
 }
 
 fn words(ended: &Ended) -> String {
@@ -249,6 +253,23 @@ impl<'a> Scene<'a> {
             text = text.replace(&format!("@{name}@"), value);
         }
         text
+    }
+
+    fn inside(&self, probe: &Probe, options: &[&str], args: &[String]) -> io::Result<Ended> {
+        let ringfence = self.stage.bin.join("ringfence");
+        let mut before = vec![ringfence.to_str().unwrap_or_default(), "run"];
+        before.extend(probe.options.iter().map(String::as_str).chain(options.iter().copied()));
+        before.push("--");
+        self.run(probe, &before, args, false)
+    }
+
+    /// What the result of such a run says about the property that this probe is about, unless it claims all.
+    fn admission(&self, probe: &Probe) -> io::Result<Option<String>> {
+        let Some(property) = &probe.admitted else { return Ok(None) };
+        let ended = self.inside(probe, &["--json"], &["devices".to_owned()])?;
+        let result: serde_json::Value = serde_json::from_slice(&ended.stdout)?;
+        let level = result["enforcement"][property].as_str().unwrap_or("full");
+        Ok((level != "full").then(|| level.to_owned()))
     }
 
     fn run(

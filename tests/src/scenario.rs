@@ -113,12 +113,16 @@ impl Act<'_> {
             start(command, &self.stage.watch, false).map_err(|error| error.to_string())?;
         let mut stdout = BufReader::new(child.stdout.take().expect("because it is piped"));
         let mut line = String::new();
-        stdout.read_line(&mut line).map_err(|error| error.to_string())?;
-        if line == "begun\n" {
-            Ok((child, stdout))
-        } else {
-            Err(format!("it said {line:?} instead of `begun`"))
+        let said = readable(stdout.get_ref()).and_then(|()| {
+            stdout.read_line(&mut line).map_err(|error| error.to_string())?;
+            equal("what it says first", line.as_str(), "begun\n")
+        });
+        if let Err(what) = said {
+            child.kill().and_then(|()| child.wait()).map_err(|error| error.to_string())?;
+            self.stage.watch.ended(child.id(), true);
+            return Err(what);
         }
+        Ok((child, stdout))
     }
 
     /// Waits for the end of a child, reading what it still says; gives its exit status.
@@ -135,6 +139,16 @@ impl Act<'_> {
         gone(pids, Duration::ZERO)?;
         let left = self.stage.watch.take_found();
         if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+    }
+}
+
+/// Waits until something can be read, or everybody has closed the other end.
+fn readable(stream: &ChildStdout) -> Result<(), String> {
+    let left = Timespec { tv_sec: 30, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&left)) {
+        Ok(0) => Err("it says nothing".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

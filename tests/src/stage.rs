@@ -4,7 +4,7 @@
 //! with credentials for each account, one config file per shell, and a fresh directory for each test. Nothing of the
 //! user's own home is touched.
 //!
-//! The trap: the path is kept short, because the address of a Unix socket has room for 108 bytes.
+//! The trap: the path must be short, because the address of a Unix socket has room for 108 bytes.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -17,8 +17,11 @@ use crate::account::Account;
 use crate::leftovers::Watch;
 use crate::shell::Shell;
 
-/// Directory of the stage. Not `/tmp`, which a sandbox replaces by its own.
-const PARENT: &str = "/var/tmp";
+/// Directories that a sandbox replaces by its own: no place for what it must see.
+const REPLACED: &[&str] = &["/tmp", "/var/tmp", "/run", "/dev"];
+
+/// Longest path of the stage, in bytes; what is put below it needs about 40 more.
+const LONGEST: usize = 60;
 
 /// The content of every planted credential, so that a probe knows it when it sees it.
 pub const CREDENTIAL: &str = "ringfence-test-credential";
@@ -62,34 +65,57 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Builds the stage for these accounts and shells, with copies of `programs`.
+    /// Makes the directory: below `RINGFENCE_TEST_DIR`, `/var/lib` (as root), the build directory, or the home
+    /// directory, whichever will do first.
     ///
     /// # Errors
-    /// What the file system says.
-    pub fn build(accounts: &[Account], shells: &[Shell], programs: &[&Path]) -> io::Result<Stage> {
-        let root = Stage::location();
+    /// When none of them will do, or what the file system says.
+    pub fn open() -> io::Result<Stage> {
+        let own = std::env::current_exe()?;
+        let asked = std::env::var_os("RINGFENCE_TEST_DIR").map(PathBuf::from);
+        let root = rustix::process::getuid().is_root().then(|| PathBuf::from("/var/lib"));
+        let build = own.parent().map(Path::to_path_buf);
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let parents = [asked, root, build, home]
+            .into_iter()
+            .flatten()
+            .filter_map(|path| path.canonicalize().ok());
+        let mut places =
+            parents.map(|parent| parent.join(format!("ringfence-{}", std::process::id())));
+        let none = || {
+            io::Error::other(
+                "no directory for the tests; set RINGFENCE_TEST_DIR to one outside /tmp",
+            )
+        };
+        let root = places.find(|place| will_do(place)).ok_or_else(none)?;
         let bin = root.join("bin");
-        for directory in [&root, &bin, &root.join("config")] {
+        let stage =
+            Stage { root, bin, watch: Watch::new()?, next: AtomicU32::new(0), planted: Vec::new() };
+        fs::set_permissions(&stage.root, Permissions::from_mode(0o755))?;
+        for directory in [&stage.bin, &stage.root.join("config")] {
             fs::create_dir(directory)?;
             fs::set_permissions(directory, Permissions::from_mode(0o755))?;
-        }
-        let mut stage =
-            Stage { root, bin, watch: Watch::new()?, next: AtomicU32::new(0), planted: Vec::new() };
-        for program in programs {
-            stage.copy(program, program.file_name().unwrap_or_default().as_ref(), 0o755)?;
-        }
-        for account in accounts {
-            stage.furnish(account)?;
-        }
-        for shell in shells {
-            stage.configure(shell)?;
         }
         Ok(stage)
     }
 
-    /// Where the stage of this process is, or will be.
-    pub fn location() -> PathBuf {
-        PathBuf::from(PARENT).join(format!("ringfence-{}", std::process::id()))
+    /// Furnishes the stage for these accounts and shells, with copies of `programs`.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn furnish(
+        &mut self,
+        accounts: &[Account],
+        shells: &[Shell],
+        programs: &[&Path],
+    ) -> io::Result<()> {
+        for program in programs {
+            self.copy(program, program.file_name().unwrap_or_default().as_ref(), 0o755)?;
+        }
+        for account in accounts {
+            self.settle(account)?;
+        }
+        shells.iter().try_for_each(|shell| self.configure(shell))
     }
 
     /// Copies a program to the stage under a name of its own.
@@ -102,7 +128,7 @@ impl Stage {
         fs::set_permissions(copy, Permissions::from_mode(mode))
     }
 
-    fn furnish(&mut self, account: &Account) -> io::Result<()> {
+    fn settle(&mut self, account: &Account) -> io::Result<()> {
         let home = self.home(account);
         let own = self.root.join(account.label);
         make_directory(&own, account)?;
@@ -176,6 +202,11 @@ impl Drop for Stage {
         }
         fs::remove_dir_all(&self.root).ok();
     }
+}
+
+fn will_do(place: &Path) -> bool {
+    let replaced = REPLACED.iter().any(|directory| place.starts_with(directory));
+    !replaced && place.as_os_str().len() <= LONGEST && fs::create_dir(place).is_ok()
 }
 
 /// Makes a directory that belongs to the account, with the parents it lacks.

@@ -25,8 +25,8 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
         }
     }
     let file = config
-        .path()
-        .map_or_else(|| "built-in config".to_owned(), |path| path.display().to_string());
+        .name()
+        .map_or_else(|| "built-in config".to_owned(), |name| name.display().to_string());
     print(&format!("{file}: good; profiles: {}", names.join(", ")))?;
     match verdict(args, &runner) {
         None => Ok(Status::SUCCESS),

@@ -2,7 +2,6 @@
 
 use crate::exit::Status;
 use crate::message;
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -24,9 +23,9 @@ pub(crate) enum Failure {
     /// Standard output is closed or full.
     #[error("failed to write to standard output")]
     Print(#[source] io::Error),
-    /// A variable whose name is none.
-    #[error("-e {}: not a variable name", .0.display())]
-    VariableName(OsString),
+    /// A variable without a name. What is given may be a secret, so it is not repeated.
+    #[error("-e: there is no name before the `=`")]
+    VariableName,
     /// No runtime for the run.
     #[error("failed to start the event loop")]
     Runtime(#[source] io::Error),
@@ -52,7 +51,7 @@ impl Failure {
         match self {
             Failure::Library(error) => error.hint(),
             Failure::Exists { .. } => Some("remove it first, or add `--force`".into()),
-            Failure::VariableName(_) => Some("write `-e KEY` or `-e KEY=VALUE`".into()),
+            Failure::VariableName => Some("write `-e KEY` or `-e KEY=VALUE`".into()),
             Failure::Denied { hint, .. } => hint.clone(),
             Failure::Unhealthy { .. } => Some("the rows above say how to get each".into()),
             _ => None,

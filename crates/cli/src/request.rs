@@ -71,7 +71,7 @@ fn variable(given: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     let bytes = given.as_bytes();
     let end = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());
     if end == 0 {
-        return Err(Failure::VariableName(given.to_owned()));
+        return Err(Failure::VariableName);
     }
     let value = bytes.get(end + 1..).map(|value| OsStr::from_bytes(value).to_owned());
     Ok((OsStr::from_bytes(&bytes[..end]).to_owned(), value))

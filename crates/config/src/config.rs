@@ -65,7 +65,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_str`], and when the file cannot be read.
     pub fn from_file(path: &Path) -> Result<Config, ConfigError> {
-        Config::from_str(&read_file(path)?, path)
+        Config::from_str(&read_file(path, path)?, path)
     }
 
     /// Finds and reads the config of a workspace: the explicit file, else the nearest `ringfence.toml` from the workspace upwards,
@@ -76,7 +76,7 @@ impl Config {
     pub fn discover(search: &Search<'_>) -> Result<Config, ConfigError> {
         let Some(path) = find(search)? else { return Ok(Config::builtin()) };
         let name = path.strip_prefix(search.environment.cwd()).unwrap_or(&path);
-        let mut config = Config::from_str(&read_file(&path)?, name)?;
+        let mut config = Config::from_str(&read_file(&path, name)?, name)?;
         if let Some(source) = &mut config.source {
             source.path = Some(path.clone());
         }
@@ -87,6 +87,12 @@ impl Config {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.source.as_ref().map(Source::path)
+    }
+
+    /// What messages call the file: its path, relative to the working directory where it is below that.
+    #[must_use]
+    pub fn name(&self) -> Option<&Path> {
+        self.source.as_ref().map(|source| source.name.as_path())
     }
 
     /// The names of all profiles, `default` first.

@@ -5,6 +5,7 @@
 
 use crate::environment::Environment;
 use crate::error::{ConfigError, ConfigProblem};
+use crate::resolve;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ pub(crate) fn find(search: &Search<'_>) -> Result<Option<PathBuf>, ConfigError> 
     if let Some(explicit) = &search.explicit {
         return Ok(Some(cwd.join(explicit)));
     }
-    let workspace = cwd.join(search.workspace);
+    let workspace = resolve::workspace(search.workspace, search.environment)?;
     let upwards = workspace.ancestors().map(|directory| directory.join(FILE_NAME));
     for candidate in upwards.chain(user_file(search.environment)) {
         if exists(&candidate)? {
@@ -61,13 +62,13 @@ fn exists(path: &Path) -> Result<bool, ConfigError> {
     }
 }
 
-/// The text of a config file.
-pub(crate) fn read_file(path: &Path) -> Result<String, ConfigError> {
-    let metadata = fs::metadata(path).map_err(|source| unreadable(path, source))?;
+/// The text of a config file, which errors call `name`.
+pub(crate) fn read_file(path: &Path, name: &Path) -> Result<String, ConfigError> {
+    let metadata = fs::metadata(path).map_err(|source| unreadable(name, source))?;
     if !metadata.is_file() || metadata.len() > MAX_FILE {
-        return Err(ConfigError::nowhere(ConfigProblem::NotAConfig { path: path.to_owned() }));
+        return Err(ConfigError::nowhere(ConfigProblem::NotAConfig { path: name.to_owned() }));
     }
-    fs::read_to_string(path).map_err(|source| unreadable(path, source))
+    fs::read_to_string(path).map_err(|source| unreadable(name, source))
 }
 
 fn unreadable(path: &Path, source: io::Error) -> ConfigError {

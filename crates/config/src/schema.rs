@@ -74,4 +74,16 @@ mod tests {
         };
         assert!(!any(&json_schema(), &open));
     }
+
+    #[test]
+    fn only_rules_and_detectors_have_fields_that_must_be_there() {
+        let schema = json_schema();
+        let definitions = schema["$defs"].as_object().expect("there are definitions").iter();
+        let all = definitions.map(|(name, table)| (name.as_str(), table)).chain([("", &schema)]);
+        let strict: Vec<&str> = all
+            .filter(|(_, table)| table.get("required").is_some())
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(strict, ["Detector", "Rule"]);
+    }
 }

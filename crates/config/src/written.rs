@@ -26,6 +26,6 @@ pub(crate) struct FileWritten {
     /// How commands are started, which may be, and what is masked in their output.
     pub(crate) runner: Option<RunnerWritten>,
     /// Profiles by name. `default` is built in; a profile of that name here changes it.
-    #[schemars(with = "BTreeMap<String, ProfileWritten>")]
+    #[schemars(with = "Option<BTreeMap<String, ProfileWritten>>")]
     pub(crate) profiles: Option<BTreeMap<At<String>, ProfileWritten>>,
 }

@@ -68,6 +68,21 @@ fn the_users_file_is_where_xdg_says() {
 }
 
 #[test]
+fn a_workspace_behind_dots_is_searched_from_where_it_is() {
+    let tree = Tree::with_configs(&["a/b/ringfence.toml"]);
+    fs::create_dir(tree.path("c")).expect("a directory");
+    let environment = Environment::new([("HOME", tree.path("home"))], tree.path("a"));
+    let find = |workspace: &str| {
+        let search =
+            Search { explicit: None, workspace: Path::new(workspace), environment: &environment };
+        Config::discover(&search).map(|config| config.path().map(Path::to_owned))
+    };
+    assert_eq!(find("b/../../c").expect("there is a directory"), None);
+    assert_eq!(find("b/.").expect("there is a directory"), Some(tree.path("a/b/ringfence.toml")));
+    assert!(find("nowhere/../b").is_err());
+}
+
+#[test]
 fn messages_call_a_file_below_the_working_directory_by_its_short_name() {
     let tree = Tree::with_configs(&["a/b/ringfence.toml"]);
     fs::write(tree.path("a/b/ringfence.toml"), "x = 1").expect("a file");

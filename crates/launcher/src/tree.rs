@@ -71,7 +71,9 @@ impl Tree {
                 }
                 Err(_) => match io::Error::last_os_error() {
                     e if e.kind() == io::ErrorKind::Interrupted => {}
-                    e if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                    // The init ended with orders unread. This is told once, and before the
+                    // reports that it sent still wait to be read.
+                    e if e.kind() == io::ErrorKind::ConnectionReset => {}
                     e => return Err(e),
                 },
             }

@@ -130,6 +130,16 @@ fn who_outlives_the_command_is_killed_and_counted() {
 }
 
 #[test]
+fn who_keeps_forking_does_not_put_its_end_off() {
+    everywhere(|carrier, namespaces| {
+        let script = "(setsid sh -c 'while :; do /bin/true; done' &); exit 6";
+        let (reports, _) = run(carrier, plan(namespaces, script));
+        assert_eq!(ended(&reports), ExitStatus::Exited(6));
+        assert!(usage(&reports).killed >= 1, "{reports:?}");
+    });
+}
+
+#[test]
 fn letting_go_kills_the_tree() {
     everywhere(|carrier, namespaces| {
         let script = "trap '' TERM INT HUP; setsid sleep 1000 & echo up; wait";

@@ -77,7 +77,8 @@ struct Item {
 
 fn suite(options: &Options) -> Result<bool, String> {
     let accounts = accounts();
-    let shells = shells();
+    let mut stage = Stage::open().map_err(|error| format!("cannot make the stage: {error}"))?;
+    let shells = shells(&stage);
     let mut items = items(&accounts, &shells)?;
     items.retain(|item| {
         options.only.is_empty() || options.only.iter().any(|text| item.name.contains(text))
@@ -90,12 +91,11 @@ fn suite(options: &Options) -> Result<bool, String> {
     let other = people.iter().find(|account| account.login == ORDINARY).map(|account| account.uid);
     let before = Inventory::take(other);
     let tally = Mutex::new(Tally::default());
-    {
-        let stage = stage(options, &people, &shells)
-            .map_err(|error| format!("cannot build the stage: {error}"))?;
-        run_all(items, options, &stage, &tally);
-        left_processes(&stage, &tally);
-    }
+    furnish(&mut stage, options, &people, &shells)
+        .map_err(|error| format!("cannot furnish the stage: {error}"))?;
+    run_all(items, options, &stage, &tally);
+    left_processes(&stage, &tally);
+    drop(stage);
     let left = Inventory::take(other).since(&before);
     let mut tally = tally.into_inner().expect("because no worker panicked");
     tally.add("nothing is left: mounts and files", unless_left(left));
@@ -127,21 +127,25 @@ fn accounts() -> Vec<Result<Account, String>> {
 /// All kinds of shells, and what was found of them.
 type Shells = [(&'static str, Option<Shell>)];
 
-fn shells() -> Vec<(&'static str, Option<Shell>)> {
-    let links = Stage::location().join("bin");
-    KINDS.iter().map(|kind| (kind.name, kind.find(&links))).collect()
+fn shells(stage: &Stage) -> Vec<(&'static str, Option<Shell>)> {
+    KINDS.iter().map(|kind| (kind.name, kind.find(&stage.bin))).collect()
 }
 
-fn stage(options: &Options, accounts: &[Account], shells: &Shells) -> io::Result<Stage> {
+fn furnish(
+    stage: &mut Stage,
+    options: &Options,
+    accounts: &[Account],
+    shells: &Shells,
+) -> io::Result<()> {
     let names: &[&str] = if options.bare { &["attacker"] } else { &["attacker", "ringfence"] };
     let programs: Vec<PathBuf> = names.iter().map(|name| options.bin.join(name)).collect();
     let programs: Vec<&Path> = programs.iter().map(PathBuf::as_path).collect();
     let found: Vec<Shell> = shells.iter().filter_map(|(_, shell)| shell.clone()).collect();
-    let stage = Stage::build(accounts, &found, &programs)?;
+    stage.furnish(accounts, &found, &programs)?;
     if accounts.len() > 1 {
         stage.copy(&options.bin.join("attacker"), Path::new("setuid-attacker"), 0o4755)?;
     }
-    Ok(stage)
+    Ok(())
 }
 
 fn items(accounts: &[Result<Account, String>], shells: &Shells) -> Result<Vec<Item>, String> {

@@ -184,3 +184,18 @@ async fn what_outlives_a_request_to_end_has_the_grace_time() {
         assert_eq!(text(&outcome.stdout.kept), "up\ncleaned\n");
     }
 }
+
+#[tokio::test]
+async fn orders_that_come_too_late_lose_no_report() {
+    for mode in modes() {
+        for _ in 0..50 {
+            let bench = Bench::new(mode);
+            let run = start(bench.shell("exit 3"));
+            let handle = run.handle();
+            let nagging = std::thread::spawn(move || while handle.signal(0).is_ok() {});
+            let outcome = in_time(run.wait()).await.expect("because the run is set up");
+            assert_eq!(outcome.exit_code, Some(3), "{mode:?}");
+            nagging.join().expect("because it does not panic");
+        }
+    }
+}

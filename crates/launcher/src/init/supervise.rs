@@ -172,22 +172,24 @@ pub(crate) fn report_unborn(control: i32, errno: i32) {
 struct Tree {
     command: i32,
     ended: bool,
+    /// When those who outlive the command are killed (monotonic ms), once it has ended.
+    deadline: i64,
     pid_namespace: bool,
     killed: u64,
 }
 
 fn supervise(command: i32, header: Header) -> ! {
     let pid_namespace = header.flags & wire::FLAG_PID_NAMESPACE != 0;
-    let mut tree = Tree { command, ended: false, pid_namespace, killed: 0 };
+    let mut tree = Tree { command, ended: false, deadline: -1, pid_namespace, killed: 0 };
     report([wire::REPORT_STARTED, command as u64, 0, 0, 0, 0, 0, 0]);
     let children = watch_children();
     while tree.bury() {
-        let patience = if tree.ended { i64::from(header.linger_ms) } else { -1 };
+        let patience = tree.patience(header.linger_ms);
         match wait(children, patience) {
             Woken::Child => {}
             Woken::Order => match order() {
                 Some([wire::ORDER_SIGNAL, signal]) => tree.signal(signal as i32),
-                Some([wire::ORDER_KILL, _]) => tree.signal(SIGKILL),
+                Some([wire::ORDER_KILL, _]) => tree.kill(),
                 Some(_) => {}
                 None => tree.kill(),
             },
@@ -216,6 +218,19 @@ impl Tree {
             self.command = -1;
             report([wire::REPORT_EXITED, u64::from(status), 0, 0, 0, 0, 0, 0]);
         }
+    }
+
+    /// How long to wait at most, in ms; below 0: as long as it takes. Whoever ends
+    /// or is born meanwhile does not put the deadline off.
+    fn patience(&mut self, linger_ms: u32) -> i64 {
+        if !self.ended {
+            return -1;
+        }
+        let now = now_ms();
+        if self.deadline < 0 {
+            self.deadline = now + i64::from(linger_ms);
+        }
+        (self.deadline - now).max(0)
     }
 
     fn signal(&self, signal: i32) {
@@ -311,6 +326,15 @@ fn order() -> Option<[u64; 2]> {
         Ok(1..) | Err(sys::EINTR | sys::EAGAIN) => Some(wire::order_words(bytes)),
         Ok(0) | Err(_) => None,
     }
+}
+
+fn now_ms() -> i64 {
+    const CLOCK_MONOTONIC: usize = 1;
+    let mut time = [0_i64; 2];
+    let address = time.as_mut_ptr() as usize;
+    // SAFETY: the kernel fills two words.
+    let _ = unsafe { sys::call(nr::CLOCK_GETTIME, [CLOCK_MONOTONIC, address, 0, 0, 0, 0]) };
+    time[0] * 1000 + time[1] / 1_000_000
 }
 
 fn nap() {

@@ -46,6 +46,7 @@ pub(crate) mod nr {
     pub(crate) const CAPSET: usize = 126;
     pub(crate) const PRCTL: usize = 157;
     pub(crate) const GETDENTS64: usize = 217;
+    pub(crate) const CLOCK_GETTIME: usize = 228;
     pub(crate) const EXIT_GROUP: usize = 231;
     pub(crate) const OPENAT: usize = 257;
     pub(crate) const MKDIRAT: usize = 258;
@@ -76,6 +77,7 @@ pub(crate) mod nr {
     pub(crate) const CAPSET: usize = 91;
     pub(crate) const EXIT_GROUP: usize = 94;
     pub(crate) const UNSHARE: usize = 97;
+    pub(crate) const CLOCK_GETTIME: usize = 113;
     pub(crate) const KILL: usize = 129;
     pub(crate) const RT_SIGACTION: usize = 134;
     pub(crate) const RT_SIGPROCMASK: usize = 135;
@@ -116,6 +118,7 @@ pub(crate) mod nr {
     pub(crate) const CAPSET: usize = libc::SYS_capset as usize;
     pub(crate) const PRCTL: usize = libc::SYS_prctl as usize;
     pub(crate) const GETDENTS64: usize = libc::SYS_getdents64 as usize;
+    pub(crate) const CLOCK_GETTIME: usize = libc::SYS_clock_gettime as usize;
     pub(crate) const EXIT_GROUP: usize = libc::SYS_exit_group as usize;
     pub(crate) const OPENAT: usize = libc::SYS_openat as usize;
     pub(crate) const MKDIRAT: usize = libc::SYS_mkdirat as usize;

@@ -94,7 +94,8 @@ pub(crate) struct Detection {
 /// One stream's detectors.
 #[derive(Debug)]
 pub(crate) struct DetectState {
-    cursor: Cursor,
+    /// `None` when there are no anchors.
+    cursor: Option<Cursor>,
     found: Vec<Found>,
     waiting: Vec<Waiting>,
     runs: Runs,
@@ -141,7 +142,7 @@ impl Detection {
 
     pub(crate) fn start(&self) -> DetectState {
         DetectState {
-            cursor: Cursor::default(),
+            cursor: self.anchors.as_ref().map(|_| Cursor::default()),
             found: Vec::new(),
             waiting: Vec::new(),
             runs: Runs::default(),
@@ -162,7 +163,7 @@ impl Detection {
         for (regex, custom) in self.custom.iter().zip(&mut state.custom) {
             settled = settled.min(regex.advance(custom, text, hits));
         }
-        let Some(anchors) = &self.anchors else {
+        let (Some(anchors), Some(mut cursor)) = (&self.anchors, state.cursor) else {
             return settled;
         };
         state.runs.advance(text, hits);
@@ -170,7 +171,8 @@ impl Detection {
             state.judge(waiting.detector, waiting.at, text, hits);
         }
         let mut found = std::mem::take(&mut state.found);
-        anchors.scan(&mut state.cursor, buffer, |one| found.push(one));
+        anchors.scan(&mut cursor, buffer, |one| found.push(one));
+        state.cursor = Some(cursor);
         for one in found.drain(..) {
             let mut bits = one.payload;
             while bits != 0 {
@@ -180,7 +182,7 @@ impl Detection {
         }
         state.found = found;
         let held = state.waiting.iter().map(|waiting| waiting.hold).min().unwrap_or(settled);
-        settled.min(held).min(state.runs.settled()).min(buffer.len() - anchors.hold(&state.cursor))
+        settled.min(held).min(state.runs.settled()).min(buffer.len() - anchors.hold(&cursor))
     }
 }
 
@@ -202,7 +204,7 @@ impl DetectState {
 
     /// The first `by` bytes of the buffer are gone.
     pub(crate) fn shift(&mut self, by: usize) {
-        self.cursor.shift(by);
+        self.cursor.iter_mut().for_each(|cursor| cursor.shift(by));
         self.runs.shift(by);
         self.custom.iter_mut().for_each(|custom| custom.shift(by));
         for waiting in &mut self.waiting {

@@ -5,6 +5,9 @@
 
 use super::{Command, Known, MAX_DEPTH, ShellError, Word};
 
+/// How many bytes that are read twice count as one step; a word and the space after it have about as many.
+const BYTES_PER_STEP: usize = 4;
+
 /// What ends the list that is being read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Until {
@@ -89,7 +92,11 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn step(&mut self) -> Result<(), ShellError> {
-        *self.steps = self.steps.checked_sub(1).ok_or(ShellError::TooDeep)?;
+        self.charge(1)
+    }
+
+    fn charge(&mut self, steps: usize) -> Result<(), ShellError> {
+        *self.steps = self.steps.checked_sub(steps).ok_or(ShellError::TooDeep)?;
         Ok(())
     }
 
@@ -201,7 +208,7 @@ impl<'t> Parser<'t> {
     fn other_reading(&mut self, words: &[Word], starts: Vec<usize>) -> Result<(), ShellError> {
         for rest in starts.into_iter().filter_map(|start| words.get(start..)) {
             if rest.first().is_some_and(|word| word.known == Known::Fully) {
-                *self.steps = self.steps.checked_sub(rest.len()).ok_or(ShellError::TooDeep)?;
+                self.charge(rest.len())?;
                 self.commands.push(Command { words: rest.to_vec(), input: Vec::new() });
             }
         }
@@ -401,6 +408,7 @@ impl<'t> Parser<'t> {
             // `((1 << 2))` has no heredoc, and to take it for one would hide the lines below.
             Ok(()) if self.heredocs.len() <= heredocs => Ok(true),
             _ => {
+                self.charge((self.at - at) / BYTES_PER_STEP)?;
                 self.at = at;
                 self.commands.truncate(commands);
                 self.heredocs.truncate(heredocs);

@@ -26,14 +26,14 @@ pub(super) fn measure(runs: usize, workspace: &Path) -> Result<(), String> {
     let (sandbox, host) = (runner(false)?, runner(true)?);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let ringfence = own.with_file_name("ringfence").to_string_lossy().into_owned();
+    let (words, version) =
+        ([ringfence.as_str(), "run", "--", "/bin/true"], [ringfence.as_str(), "--version"]);
     let mut contenders = library(&runtime, &sandbox, &host, workspace);
     contenders.push(contender("library, default profile, runner made anew", || {
         let fresh = runner(false)?;
         runtime.block_on(run(&fresh, workspace))
     }));
-    let words = [ringfence.as_str(), "run", "--", "/bin/true"];
     contenders.push(contender("ringfence run -- /bin/true", || spawn(&words)));
-    let version = [ringfence.as_str(), "--version"];
     contenders.push(contender("ringfence --version", || spawn(&version)));
     if has_bwrap() {
         contenders.push(contender("bwrap, all namespaces", || spawn(BWRAP)));

@@ -351,7 +351,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::at_least(3000))]
 
     #[test]
     fn reads_do_not_matter(text in prop::collection::vec(prop::sample::select(PIECES), 0..40), cuts in prop::collection::vec(1usize..30, 0..20)) {

@@ -103,7 +103,7 @@ fn secrets() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::common::at_least(2000))]
 
     #[test]
     fn any_chunking_equals_the_reference(secrets in secrets(), text in prop::collection::vec(letters(), 1..4), fold: bool, cuts in prop::collection::vec(1usize..40, 0..8)) {

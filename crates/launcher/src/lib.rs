@@ -1,7 +1,7 @@
 //! Carries a sandbox plan out and stays as the init of the tree it started.
 //!
 //! A [`Plan`] is a list of steps: namespaces to enter, mounts to make, limits to
-//! set, a program to execute. [`spawn`] starts a tiny freestanding program that
+//! set, a program to execute. [`spawn()`] starts a tiny freestanding program that
 //! does just that, step by step, and then lives on as the tree's init: it reaps,
 //! says how the command ended and what the tree used, and when it goes the whole
 //! tree goes. The caller's memory is not copied for it, so a start costs the same

@@ -89,10 +89,10 @@ pub fn spawn(plan: &Arc<Plan>, stdio: [BorrowedFd<'_>; 3]) -> Result<Tree, Spawn
     }
 }
 
-/// Like [`spawn`], by a given carrier.
+/// Like [`spawn()`], by a given carrier.
 ///
 /// # Errors
-/// As [`spawn`]; also when that carrier is not to be had here.
+/// As [`spawn()`]; also when that carrier is not to be had here.
 pub fn spawn_by(
     carrier: Carrier,
     plan: &Arc<Plan>,

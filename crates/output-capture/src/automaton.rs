@@ -9,6 +9,10 @@ use zeroize::Zeroize;
 
 /// Largest table, in cells: 4 MiB, which still is in a second-level cache where it matters.
 const MAX_TABLE: usize = 1 << 20;
+/// A state with more edges than this has a row, even where there is no table.
+const MANY_EDGES: usize = 3;
+/// Stands for a state without a row.
+const NO_ROW: u32 = u32::MAX;
 /// Flag of a state in which a needle ends.
 const ENDS: u8 = 1;
 /// Flag of a state that is not deep.
@@ -66,8 +70,9 @@ pub(crate) struct Automaton {
 enum Moves {
     /// A row a state.
     Table(Vec<u32>),
-    /// The edges of state `n` are `edges[first[n]..first[n + 1]]`.
-    Links { root: Vec<u32>, first: Vec<u32>, edges: Vec<(u8, u32)>, fail: Vec<u32> },
+    /// The edges of state `n` are `edges[first[n]..first[n + 1]]`; the few states with many edges, and the root, have a
+    /// row instead, which is at `row[n]` in `rows`.
+    Links { rows: Vec<u32>, row: Vec<u32>, first: Vec<u32>, edges: Vec<(u8, u32)>, fail: Vec<u32> },
 }
 
 impl Automaton {
@@ -105,17 +110,17 @@ impl Automaton {
                 let step = |state: u32, class: u8| next[state as usize + usize::from(class)];
                 self.run_with(step, state, text, at, until, to_shallow, found)
             }
-            Moves::Links { root, first, edges, fail } => {
-                let step = |mut state: u32, class: u8| {
-                    while state != ROOT {
-                        let number = state as usize;
-                        let own = &edges[first[number] as usize..first[number + 1] as usize];
-                        if let Some(edge) = own.iter().find(|edge| edge.0 == class) {
-                            return edge.1;
-                        }
-                        state = fail[number];
+            Moves::Links { rows, row, first, edges, fail } => {
+                let step = |mut state: u32, class: u8| loop {
+                    let number = state as usize;
+                    if row[number] != NO_ROW {
+                        return rows[row[number] as usize + usize::from(class)];
                     }
-                    root[usize::from(class)]
+                    let own = &edges[first[number] as usize..first[number + 1] as usize];
+                    if let Some(edge) = own.iter().find(|edge| edge.0 == class) {
+                        return edge.1;
+                    }
+                    state = fail[number];
                 };
                 self.run_with(step, state, text, at, until, to_shallow, found)
             }
@@ -175,8 +180,9 @@ impl Drop for Automaton {
         self.classes.zeroize();
         match &mut self.moves {
             Moves::Table(next) => next.zeroize(),
-            Moves::Links { root, first, edges, fail } => {
-                root.zeroize();
+            Moves::Links { rows, row, first, edges, fail } => {
+                rows.zeroize();
+                row.zeroize();
                 first.zeroize();
                 edges.iter_mut().for_each(|edge| edge.zeroize());
                 fail.zeroize();
@@ -320,16 +326,21 @@ impl Trie {
     }
 
     fn links(&self, width: usize) -> Moves {
-        let mut root = vec![ROOT; width];
-        self.children[0].iter().for_each(|edge| root[usize::from(edge.0)] = edge.1);
+        let (mut rows, mut row) = (Vec::new(), Vec::with_capacity(self.states.len()));
         let mut first = Vec::with_capacity(self.states.len() + 1);
         let mut edges = Vec::with_capacity(self.states.len());
-        for children in &self.children {
+        for (state, children) in (0..).zip(&self.children) {
             first.push(edges.len() as u32);
             edges.extend_from_slice(children);
+            if state == ROOT || children.len() > MANY_EDGES {
+                row.push(rows.len() as u32);
+                rows.extend((0..width).map(|class| self.follow(state, class as u8)));
+            } else {
+                row.push(NO_ROW);
+            }
         }
         first.push(edges.len() as u32);
-        Moves::Links { root, first, edges, fail: self.fail.clone() }
+        Moves::Links { rows, row, first, edges, fail: self.fail.clone() }
     }
 }
 

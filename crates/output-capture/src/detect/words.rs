@@ -127,16 +127,21 @@ pub(super) fn may_be_code(word: &[u8], style: Style) -> bool {
         None => true,
         Some(b'(' | b'[' | b')') => path > 0,
         Some(b'{' | b'&') => style == Style::Loose,
+        // A macro of Rust, or the beginning of one.
+        Some(b'!') => {
+            let bracket = word.get(path + 1).is_none_or(|b| matches!(b, b'(' | b'[' | b'{'));
+            style == Style::Loose && path > 0 && bracket
+        }
         Some(_) => false,
     }
 }
 
 /// Whether an unquoted word, after which comes `next`, is code or prose.
 pub(super) fn is_code(word: &[u8], style: Style, next: u8, begins_line: impl Fn() -> bool) -> bool {
-    if !may_be_code(word, style) {
+    let path = path_len(word);
+    if !may_be_code(word, style) || word[path..] == *b"!" {
         return false;
     }
-    let path = path_len(word);
     let call = word.get(path).is_some_and(|b| matches!(b, b'(' | b'[' | b'{'));
     if style == Style::Tight {
         // f(token=token), f(token=self.token, …), token=get_token()

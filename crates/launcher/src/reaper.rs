@@ -3,14 +3,20 @@
 //! A result is told before the kernel has taken the namespaces down; the zombie
 //! that is left then must not stay. Each is waited for by its own descriptor, so
 //! no child of the embedding program is ever touched.
+//!
+//! When the program exits, it waits for those that are dying at that moment, so that
+//! no zombie is left to a first process that may reap nobody, as in many containers.
 
 use std::{
     io::{PipeReader, PipeWriter, Read, Write},
     os::fd::{AsRawFd, OwnedFd},
     sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 struct Reaper {
+    /// The process with the thread; a fork of it has none.
+    owner: u32,
     state: Mutex<State>,
     empty: Condvar,
     wake: Mutex<PipeWriter>,
@@ -34,7 +40,9 @@ fn reaper() -> Option<&'static Reaper> {
                 .stack_size(64 * 1024)
                 .spawn(move || run(reader))
                 .ok()?;
+            at_exit();
             Some(Reaper {
+                owner: std::process::id(),
                 state: Mutex::default(),
                 empty: Condvar::new(),
                 wake: Mutex::new(writer),
@@ -65,14 +73,30 @@ pub(crate) fn take(pidfd: OwnedFd) {
     }
 }
 
-/// Waits until every init that was let go has been reaped. For a program about to
-/// exit in a container whose first process reaps nobody.
+/// Waits until every init that was let go has been reaped.
 pub fn flush_reaper() {
     let Some(Some(reaper)) = REAPER.get() else { return };
     let mut state = lock(&reaper.state);
     while state.pending > 0 {
         state = reaper.empty.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
+}
+
+/// An init whose control socket has closed dies within milliseconds, unless the
+/// kernel holds one of its tree; nobody's exit is to hang for that.
+const PATIENCE_AT_EXIT: Duration = Duration::from_secs(1);
+
+fn at_exit() {
+    extern "C" fn flush() {
+        let Some(Some(reaper)) = REAPER.get() else { return };
+        if reaper.owner == std::process::id() {
+            let pending = |state: &mut State| state.pending > 0;
+            drop(reaper.empty.wait_timeout_while(lock(&reaper.state), PATIENCE_AT_EXIT, pending));
+        }
+    }
+    // SAFETY: a function that takes no arguments, does not unwind and lives as long
+    // as the program. When it cannot be registered, zombies may be left at exit.
+    unsafe { libc::atexit(flush) };
 }
 
 fn run(mut woken: PipeReader) {

@@ -15,9 +15,13 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A directory outside every private one, so that the host's view counts.
+/// A directory outside every private one, so that the host's view counts: with the
+/// build, or in the home directory of whoever cannot write there.
 fn place() -> TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory can be made")
+    let home = || tempfile::tempdir_in(std::env::var_os("HOME").unwrap_or_default());
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        .or_else(|_| home())
+        .expect("a directory can be made")
 }
 
 fn spec(workspace: &Path, view: FileView) -> SandboxSpec {

@@ -67,6 +67,9 @@ pub struct Case {
     /// Exit status.
     #[serde(default)]
     pub exit: i32,
+    /// True when the exit status is a matter of chance.
+    #[serde(default)]
+    pub any_exit: bool,
     /// Standard output, exactly.
     pub stdout: Option<String>,
     /// Regular expressions that standard output matches.

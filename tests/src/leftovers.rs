@@ -29,6 +29,8 @@ pub struct Watch {
 struct State {
     children: HashSet<u32>,
     bare_groups: HashSet<u32>,
+    /// Processes whose parent was killed on purpose: the suite reaps them in its place.
+    bereaved: HashSet<u32>,
     found: Vec<String>,
 }
 
@@ -80,6 +82,11 @@ impl Watch {
         }
     }
 
+    /// Says that the parent of these is about to be killed, so that nobody but the suite can reap them.
+    pub fn bereave(&self, pids: &[u32]) {
+        self.state().bereaved.extend(pids);
+    }
+
     /// What has been found so far, emptied.
     pub fn take_found(&self) -> Vec<String> {
         let mut state = self.state();
@@ -109,7 +116,9 @@ impl State {
             let seen = describe(pid);
             let group = seen.as_ref().map_or(0, |seen| seen.group);
             let reaped = waitpid(Some(pid), WaitOptions::NOHANG).ok().flatten().is_some();
-            if self.bare_groups.contains(&group) {
+            let expected =
+                reaped && self.bereaved.remove(&pid.as_raw_nonzero().get().cast_unsigned());
+            if expected || self.bare_groups.contains(&group) {
                 continue;
             }
             let state = if reaped { "dead, but not reaped" } else { "alive" };

@@ -199,13 +199,10 @@ fn killed_with(act: &Act<'_>, args: &[&str]) -> Result<(), String> {
     if tree.len() < 3 {
         return Err(format!("only {} processes before the end", tree.len()));
     }
+    act.stage.watch.bereave(&tree);
     kill_process(Pid::from_child(&child), Signal::KILL).map_err(|error| error.to_string())?;
     gone(&tree, Duration::from_secs(10))?;
-    equal("exit status", act.end(child, stdout)?, 137)?;
-    // The init of the tree has no parent but the suite now, which reaps it.
-    act.stage.watch.look();
-    act.stage.watch.take_found();
-    Ok(())
+    equal("exit status", act.end(child, stdout)?, 137)
 }
 
 fn asked(act: &Act<'_>, signal: Signal) -> Result<(), String> {

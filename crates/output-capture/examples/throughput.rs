@@ -15,7 +15,10 @@ use ringfence_output_capture::{Detector, Encoding, Redaction, RedactionOptions, 
 use std::time::Duration;
 
 fn main() {
-    let megabytes = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(200);
+    let megabytes = std::env::args()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(if cfg!(debug_assertions) { 1 } else { 200 });
     let text = log_text(megabytes * 1_000_000);
     let literal = RedactionOptions { encodings: Vec::new(), ..RedactionOptions::default() };
     let derived =

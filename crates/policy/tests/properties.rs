@@ -124,6 +124,8 @@ proptest! {
 
     #[test]
     fn a_wildcard_covers_what_is_below_only(a in label(), b in label(), domain in label(), tail in label()) {
+        // Else `a.parent.b` is below the parent indeed.
+        prop_assume!(!(domain == tail && tail == b));
         let parent = format!("{domain}.{tail}");
         let entry = format!("*.{parent}");
         for below in [format!("{a}.{parent}"), format!("{a}.{b}.{parent}.")] {

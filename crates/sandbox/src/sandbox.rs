@@ -36,7 +36,8 @@ impl Sandbox {
     /// to be had.
     pub fn prepare(spec: &SandboxSpec) -> Result<Self, SandboxError> {
         let host = Host::look(spec, landlock_abi())?;
-        let places = host.writable.len() + host.readable.len() + host.hidden.len();
+        let places =
+            host.writable.len() + host.readable.len() + host.hidden.len() + host.pinned.len();
         if places > mounts::MOST_PLACES - 32 {
             return Err(SandboxError::TooManyPaths {
                 count: places,

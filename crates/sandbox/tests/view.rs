@@ -158,6 +158,11 @@ fn hidden_paths_cannot_be_opened() {
     refused(&spec, "cat /proc/self/root$(realpath ../.netrc)");
     refused(&spec, "ln ../.netrc copy && cat copy");
     refused(&spec, "mv ../.ssh ../.ssh2 && cat ../.ssh2/id_rsa && mv ../.ssh2 ../.ssh");
+    // Nor in a later run, under another name.
+    fs::create_dir_all(home_of(&spec).join(".config/gcloud")).expect("it can be made");
+    fs::write(home_of(&spec).join(".config/gcloud/key"), "key").expect("it can be written");
+    refused(&spec, "mv ../.config ../moved && mv ../moved ../.config");
+    works(&spec, "echo x > ../.config/other && rm ../.config/other");
     // Named on purpose, a store of the built-in list is shown.
     let home = dir.path().join("home");
     let view = FileView {
@@ -166,6 +171,11 @@ fn hidden_paths_cannot_be_opened() {
         ..FileView::default()
     };
     works(&SandboxSpec { files: Files::View(view), ..spec }, "cat ../.netrc");
+}
+
+/// The directory that the workspace lies in.
+fn home_of(spec: &SandboxSpec) -> &Path {
+    spec.workspace.parent().expect("it lies in a directory")
 }
 
 #[test]

@@ -122,6 +122,8 @@ fn start(mut steps: Steps<'static>) -> Result<i32, Failure> {
     }
     let failed = FAILURE.load(Ordering::Acquire);
     if failed != 0 {
+        // It has ended; nobody else would bury it.
+        while wait_any(0) == Err(sys::EINTR) {}
         return Err(Failure { index: failed >> 32, errno: Errno(failed as u32 as i32) });
     }
     interp::drop_own_capabilities();

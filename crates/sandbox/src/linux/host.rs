@@ -63,6 +63,9 @@ pub(crate) struct Host {
     pub(crate) writable: Vec<Located>,
     pub(crate) readable: Vec<Located>,
     pub(crate) hidden: Vec<Located>,
+    /// Directories in writable trees with something hidden below: they must stay where
+    /// they are, or the next run would find it under another name.
+    pub(crate) pinned: Vec<Located>,
     /// Device nodes of the minimal `/dev`.
     pub(crate) devices: Vec<&'static str>,
     /// Parts of `/proc` that must be made read-only for the super-user.
@@ -169,6 +172,26 @@ impl Host {
         hidden.sort();
         hidden.dedup();
         self.hidden = hidden;
+        self.pin();
+    }
+
+    /// Every directory between a writable tree and what is hidden in it.
+    fn pin(&mut self) {
+        for hidden in &self.hidden {
+            let roots = self.writable.iter().filter(|root| hidden.path.starts_with(&root.path));
+            let Some(root) =
+                roots.map(|root| &root.path).min_by_key(|path| path.components().count())
+            else {
+                continue;
+            };
+            let between = hidden.path.ancestors().skip(1).take_while(|path| path != root);
+            self.pinned.extend(between.filter_map(|path| Located::look(path).ok()));
+        }
+        self.pinned.sort();
+        self.pinned.dedup();
+        let elsewhere = self.writable.iter().chain(&self.readable).chain(&self.hidden);
+        let elsewhere: Vec<_> = elsewhere.map(|place| place.path.clone()).collect();
+        self.pinned.retain(|place| !elsewhere.contains(&place.path));
     }
 
     /// What is not there needs no hiding; what cannot be resolved is said.

@@ -117,6 +117,10 @@ impl<'h> Builder<'h> {
         for place in host.writable.iter().filter(|place| place.path != Path::new("/")) {
             self.keep_place(place, 0);
         }
+        // A mount point cannot be renamed.
+        for place in &host.pinned {
+            self.keep_place(place, 0);
+        }
         for place in host.readable.iter().filter(|place| needs_readable(host, place)) {
             self.keep_place(place, READ_ONLY);
         }
@@ -373,11 +377,13 @@ mod tests {
             ],
             hidden: vec![
                 at("/etc/shadow", 7, false),
+                at("/home/u/.config/gcloud", 14, true),
                 at("/home/u/.ssh", 8, true),
                 at("/home/u/secret", 9, true),
                 at("/tmp/elsewhere", 10, true),
                 at("/tmp/ws/.env", 11, false),
             ],
+            pinned: vec![at("/home/u/.config", 13, true)],
             devices: vec!["null", "tty"],
             proc_guard: vec!["sys"],
             resolver: Some(crate::linux::host::Written {
@@ -446,7 +452,13 @@ mod tests {
     fn what_is_covered_is_identified() {
         for step in view(&host()) {
             if let Step::Attach { path, identity, cover: true, .. } = &step {
-                let inside = ["/home/u/.ssh", "/home/u/secret", "/etc/shadow", "/tmp/ws/.env"];
+                let inside = [
+                    "/home/u/.config/gcloud",
+                    "/home/u/.ssh",
+                    "/home/u/secret",
+                    "/etc/shadow",
+                    "/tmp/ws/.env",
+                ];
                 assert_eq!(
                     identity.is_some(),
                     inside.iter().any(|p| path == Path::new(p)),

@@ -50,6 +50,8 @@ const TERMINAL_TRICKS: &[u32] = &[0x5412, 0x541c, 0x541d];
 /// `PER_LINUX`, `PER_LINUX32`, the same as Linux 2.6, without address
 /// randomisation (debuggers need it), and the question which one it is.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, 0x4_0000, u32::MAX];
+/// The sandbox's init: it has the same user, which is all that prlimit(2) asks for.
+const INIT: &[u32] = &[1];
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 const FAMILIES: &[u32] = &[1, 2, 10];
 const AF_NETLINK: u32 = 16;
@@ -178,6 +180,7 @@ fn rules() -> BTreeMap<u32, Action> {
     test(libc::SYS_ioctl, Test::OneOf(1, TERMINAL_TRICKS));
     test(libc::SYS_personality, Test::OnlyOf(PERSONALITIES));
     test(libc::SYS_socket, Test::Socket);
+    test(libc::SYS_prlimit64, Test::OneOf(0, INIT));
     // Its flags lie in memory, where a filter cannot look; libraries fall back to clone(2).
     rules.insert(number(libc::SYS_clone3), Action::Errno(libc::ENOSYS));
     rules
@@ -423,6 +426,8 @@ mod tests {
         check(libc::SYS_unshare, first(0x80), EPERM);
         check(libc::SYS_personality, first(0x0004_0000), Action::Allow);
         check(libc::SYS_personality, first(0x0040_0000), EPERM);
+        check(libc::SYS_prlimit64, first(0), Action::Allow);
+        check(libc::SYS_prlimit64, first(1), EPERM);
         check(libc::SYS_socket, first(2), Action::Allow);
         check(libc::SYS_socket, first(40), Action::Errno(libc::EAFNOSUPPORT));
         check(libc::SYS_socket, [16, 3, 0, 0, 0, 0], Action::Allow);

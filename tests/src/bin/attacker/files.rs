@@ -67,7 +67,8 @@ fn open_write(path: &Path) -> Attempt {
     Ok(format!("opened {} for writing", path.display()))
 }
 
-/// Opens every file below a directory for writing, without writing; processes' own directories are left out.
+/// Opens every file below a directory for writing; processes' own directories are left out. In `/proc` a mode says
+/// little, so there the file must take a write, which has no bytes and changes nothing.
 fn open_any_write(directory: &Path) -> Attempt {
     let mut next = vec![directory.to_path_buf()];
     let mut seen = 0;
@@ -76,17 +77,24 @@ fn open_any_write(directory: &Path) -> Attempt {
         let of_process =
             directory == Path::new("/proc") && path.components().nth(2).is_some_and(is_process);
         if meta.is_dir() && !of_process {
-            next.extend(
-                fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()),
-            );
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            next.extend(entries.map(|entry| entry.path()));
         } else if meta.is_file() {
             seen += 1;
-            if let Ok(opened) = open_write(&path) {
-                return Ok(opened);
+            let taken =
+                if path.starts_with("/proc") { write_nothing(&path) } else { open_write(&path) };
+            if let Ok(taken) = taken {
+                return Ok(taken);
             }
         }
     }
-    denied(&format!("{seen} files, none of them opens for writing"))
+    denied(&format!("{seen} files, none of them can be written"))
+}
+
+fn write_nothing(path: &Path) -> Attempt {
+    let file = OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    call(libc::SYS_write, &[file.as_raw_fd() as usize, address(""), 0])?;
+    Ok(format!("{} takes a write", path.display()))
 }
 
 fn is_process(component: std::path::Component<'_>) -> bool {

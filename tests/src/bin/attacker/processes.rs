@@ -34,7 +34,7 @@ pub(crate) const PROBES: &[Probe] = &[
     ("command-line", |args| text_of(args, "cmdline", "bystander")),
     ("follow", follow),
     ("open-fd", |args| file_of(args, &format!("fd/{}", arg(args, 1)))),
-    ("list-fds", list_fds),
+    ("follow-fds", follow_fds),
     ("capabilities", capabilities),
     ("new-privileges", |_| status_is("NoNewPrivs", "0")),
     ("no-seccomp", |_| status_is("Seccomp", "0")),
@@ -193,9 +193,13 @@ fn follow(args: &[String]) -> Attempt {
     Ok(format!("{link} → {}", target.display()))
 }
 
-fn list_fds(args: &[String]) -> Attempt {
-    let count = fs::read_dir(format!("/proc/{}/fd", arg(args, 0)))?.count();
-    if count == 0 { denied("none") } else { Ok(format!("{count} descriptors")) }
+/// Numbers alone say nothing: what a descriptor leads to does.
+fn follow_fds(args: &[String]) -> Attempt {
+    let entries: Vec<_> = fs::read_dir(format!("/proc/{}/fd", arg(args, 0)))?.flatten().collect();
+    match entries.iter().find_map(|entry| fs::read_link(entry.path()).ok()) {
+        Some(target) => Ok(format!("one leads to {}", target.display())),
+        None => denied(&format!("none of {}", entries.len())),
+    }
 }
 
 fn status(field: &str) -> Result<String, crate::Refusal> {

@@ -1,6 +1,6 @@
 //! Runs a shell line in the built-in profile and prints its events and its outcome, a line each.
 //!
-//! `cargo run -p ringfence-executor --example run -- 'echo hello; exit 3'`
+//! `cargo run -p ringfence-executor --example one_run -- 'echo hello; exit 3'`
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;

@@ -39,6 +39,11 @@
 //! it is made, not at each run.
 #![forbid(unsafe_code)]
 
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod builder;
 mod cache;
 mod error;

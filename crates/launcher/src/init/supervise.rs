@@ -68,6 +68,7 @@ pub(crate) fn run(plan: &'static mut [u8]) -> ! {
     match start(steps) {
         Ok(pid) => supervise(pid, header),
         Err(Failure { index, errno }) => {
+            close_stdio();
             report([wire::REPORT_FAILED, index, errno.0 as u64, 0, 0, 0, 0, 0]);
             sys::exit(1)
         }
@@ -81,6 +82,13 @@ fn keep_only_what_is_ours() {
     let _ = sys::numbers(sys::new::CLOSE_RANGE, [first, u32::MAX as usize, 0, 0, 0]);
     for fd in 0..3 {
         let _ = sys::numbers(nr::DUP3, [CONTROL_FD as usize, fd, sys::O_CLOEXEC, 0, 0]);
+    }
+}
+
+/// The command's pipes, so that their readers see the end when the command ends.
+fn close_stdio() {
+    for fd in STDIO_FD..STDIO_FD + 3 {
+        sys::close(fd);
     }
 }
 
@@ -117,9 +125,7 @@ fn start(mut steps: Steps<'static>) -> Result<i32, Failure> {
     let mut rest = Final { machine, steps, first, index };
     let pid = start_command(&mut rest).map_err(|errno| Failure { index, errno })?;
     rest.machine.close_slots();
-    for fd in STDIO_FD..STDIO_FD + 3 {
-        sys::close(fd);
-    }
+    close_stdio();
     let failed = FAILURE.load(Ordering::Acquire);
     if failed != 0 {
         // It has ended; nobody else would bury it.

@@ -10,19 +10,15 @@
 
 use crate::{
     error::SandboxError,
-    linux::stores::{self, Stores},
+    linux::{present::present, stores},
     spec::{FileView, Files, Network, SandboxSpec},
-};
-use nix::{
-    fcntl::{AtFlags, OFlag, open},
-    sys::stat::{Mode, fstatat},
-    unistd::{AccessFlags, faccessat},
 };
 use ringfence_launcher::Identity;
 use std::{
     fs, io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 /// A path without links, and what lies there.
@@ -37,6 +33,16 @@ impl Located {
     fn look(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let meta = fs::symlink_metadata(&path)?;
+        Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
+    }
+
+    /// The same for a path that is resolved but for its last component.
+    pub(crate) fn below(path: &Path) -> io::Result<Self> {
+        let meta = fs::symlink_metadata(path)?;
+        if meta.is_symlink() {
+            return Self::look(path);
+        }
+        let path = path.to_owned();
         Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
     }
 
@@ -88,7 +94,7 @@ impl Host {
         let root = nix::unistd::geteuid().is_root();
         let mut host = Self { root, landlock_abi, ..Self::default() };
         if root {
-            host.proc_guard = existing(Path::new("/proc"), stores::IN_PROC);
+            host.proc_guard.clone_from(&PROC_GUARD);
         }
         if let Files::View(view) = &spec.files {
             host.look_at_view(view, &spec.workspace)?;
@@ -101,7 +107,7 @@ impl Host {
 
     fn look_at_view(&mut self, view: &FileView, workspace: &Path) -> Result<(), SandboxError> {
         self.private = PRIVATE.iter().filter_map(|path| own_directory(Path::new(path))).collect();
-        self.devices = existing(Path::new("/dev"), DEVICES);
+        self.devices.clone_from(&HOST_DEVICES);
         self.writable = all(&view.writable, "writable path")?;
         self.readable = all(&view.readable, "readable path")?;
         // Both asked for: the stricter holds.
@@ -158,8 +164,8 @@ impl Host {
             stores.extend(present(home, stores::IN_HOME, self.root));
         }
         let mut hidden = Vec::new();
-        for path in stores {
-            let Some(place) = self.look_odd(&path) else { continue };
+        for place in stores {
+            let Some(place) = self.note_odd(place, "a credential store") else { continue };
             // Named on purpose: the built-in list gives way.
             let named = |list: &[Located]| list.iter().any(|named| named.path == place.path);
             if !named(&self.readable) && !named(&self.writable) {
@@ -167,7 +173,8 @@ impl Host {
             }
         }
         for path in &view.hidden {
-            hidden.extend(self.look_odd(path));
+            let place = Located::look(path);
+            hidden.extend(self.note_odd(place, &format!("`{}`", path.display())));
         }
         hidden.sort();
         hidden.dedup();
@@ -195,17 +202,17 @@ impl Host {
     }
 
     /// What is not there needs no hiding; what cannot be resolved is said.
-    fn look_odd(&mut self, path: &Path) -> Option<Located> {
-        match Located::look(path) {
+    fn note_odd(&mut self, place: io::Result<Located>, name: &str) -> Option<Located> {
+        match place {
             Ok(place) if place.path == Path::new("/") => {
-                self.warnings.push(format!("`{}` is the root and is not hidden", path.display()));
+                self.warnings.push(format!("{name} is the root and is not hidden"));
                 None
             }
             Ok(place) => Some(place),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
             Err(error) => {
-                self.warnings.push(format!("`{}` is not hidden: {error}", path.display()));
+                self.warnings.push(format!("{name} is not hidden: {error}"));
                 None
             }
         }
@@ -232,31 +239,13 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
     meta.is_dir().then(|| path.to_owned())
 }
 
+/// What never changes while the machine runs is asked for once.
+static PROC_GUARD: LazyLock<Vec<&str>> =
+    LazyLock::new(|| existing(Path::new("/proc"), stores::IN_PROC));
+static HOST_DEVICES: LazyLock<Vec<&str>> = LazyLock::new(|| existing(Path::new("/dev"), DEVICES));
+
 fn existing(dir: &Path, names: &'static [&'static str]) -> Vec<&'static str> {
     names.iter().copied().filter(|name| dir.join(name).exists()).collect()
-}
-
-/// The stores below `base` that are there. What the caller itself cannot open is
-/// left out, as the command cannot either; the super-user is looked at as one that
-/// can, because the command keeps the rights of its files' owner.
-fn present(base: &Path, stores: Stores, root: bool) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for (directory, names) in stores {
-        let directory = base.join(directory);
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let Ok(at) = open(&directory, flags, Mode::empty()) else { continue };
-        let there = names.iter().filter(|name| {
-            let link = fstatat(&at, **name, AtFlags::AT_SYMLINK_NOFOLLOW);
-            link.is_ok() && (root || can_open(&at, name))
-        });
-        found.extend(there.map(|name| directory.join(name)));
-    }
-    found
-}
-
-fn can_open(at: &OwnedFd, name: &str) -> bool {
-    let can = |right| faccessat(at, name, right, AtFlags::empty()).is_ok();
-    can(AccessFlags::R_OK) || can(AccessFlags::X_OK)
 }
 
 /// The resolver's file, when it is a link into a directory that will be empty.

@@ -5,5 +5,6 @@ pub(crate) mod doctor;
 pub(crate) mod host;
 pub(crate) mod mounts;
 pub(crate) mod plan;
+pub(crate) mod present;
 pub(crate) mod seccomp;
 pub(crate) mod stores;

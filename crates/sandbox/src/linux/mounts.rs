@@ -19,7 +19,10 @@ use super::host::{Host, Located};
 use ringfence_launcher::{
     Identity, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY, Slot, Step,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 /// Where the file system in memory is furnished before its parts go to their places.
 const BASE: &str = "/dev";
@@ -203,7 +206,7 @@ impl<'h> Builder<'h> {
         }
         self.write_files();
         // Outermost first; over the same path the cover last.
-        self.places.sort_by_key(|place| (place.path.components().count(), place.cover));
+        self.places.sort_by_key(|place| (depth(&place.path), place.cover));
         for index in 0..self.places.len() {
             self.make_mount_point(index);
         }
@@ -224,8 +227,7 @@ impl<'h> Builder<'h> {
             // A private directory lies over it already.
             return;
         }
-        let shown =
-            |place: &Place| place.path != hidden.path && place.path.starts_with(&hidden.path);
+        let shown = |place: &Place| lies_in(&place.path, &hidden.path);
         let part = if hidden.directory && self.places.iter().any(shown) {
             // Something below is to be seen: a directory of its own, to be passed through.
             self.masks += 1;
@@ -243,10 +245,8 @@ impl<'h> Builder<'h> {
 
     /// The innermost place around `path`.
     fn nearest(&self, path: &Path) -> Option<&Place> {
-        self.places
-            .iter()
-            .filter(|place| path != place.path && path.starts_with(&place.path))
-            .max_by_key(|place| place.path.components().count())
+        let around = self.places.iter().filter(|place| lies_in(path, &place.path));
+        around.max_by_key(|place| place.path.as_os_str().len())
     }
 
     fn write_files(&mut self) {
@@ -340,10 +340,22 @@ impl<'h> Builder<'h> {
     }
 }
 
+/// Strictly below. Both are absolute and resolved, so bytes say it all; comparing
+/// by components would be most of the time a plan takes.
+fn lies_in(path: &Path, directory: &Path) -> bool {
+    let (path, directory) = (path.as_os_str().as_bytes(), directory.as_os_str().as_bytes());
+    let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+    path.strip_prefix(directory).is_some_and(|rest| rest.len() > 1 && rest[0] == b'/')
+}
+
+fn depth(path: &Path) -> usize {
+    path.as_os_str().as_bytes().iter().filter(|byte| **byte == b'/').count()
+}
+
 /// A readable tree is there already, unless something lies over it, or it lies in
 /// a tree that can be written.
 fn needs_readable(host: &Host, place: &Located) -> bool {
-    let inside = |path: &Path| place.path != path && place.path.starts_with(path);
+    let inside = |path: &Path| lies_in(&place.path, path);
     host.private.iter().any(|dir| place.path.starts_with(dir))
         || place.path.starts_with("/dev")
         || host.hidden.iter().any(|hidden| inside(&hidden.path))
@@ -393,6 +405,20 @@ mod tests {
             hosts: Some((at("/etc/hosts", 12, false), "127.0.0.1 localhost\n".into())),
             warnings: Vec::new(),
         }
+    }
+
+    #[test]
+    fn below_is_below_by_whole_names() {
+        let check = |path: &str, dir: &str, expect| {
+            assert_eq!(lies_in(Path::new(path), Path::new(dir)), expect, "{path} in {dir}");
+        };
+        check("/a/b", "/a", true);
+        check("/a/b/c", "/a", true);
+        check("/ab", "/a", false);
+        check("/a", "/a", false);
+        check("/a", "/", true);
+        check("/", "/", false);
+        check("/a", "/a/b", false);
     }
 
     #[test]

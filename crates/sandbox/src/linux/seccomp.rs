@@ -14,7 +14,7 @@
 //! Deliberately not here: anything another wall keeps already (signals, tracing
 //! of strangers, files), because a filter can see numbers and no paths.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +157,13 @@ const ARCHITECTURE: u32 = 0xc000_00f3;
 /// One instruction of classic BPF, as the kernel reads it.
 pub(crate) type Instruction = [u8; 8];
 
-/// The filter for every command in a sandbox.
+/// The filter for every command in a sandbox. It never changes, so it is made once.
 pub(crate) fn filter() -> Vec<Instruction> {
+    static FILTER: LazyLock<Vec<Instruction>> = LazyLock::new(assemble);
+    FILTER.clone()
+}
+
+fn assemble() -> Vec<Instruction> {
     let mut assembler = Assembler::default();
     assembler.load(OFFSET_ARCHITECTURE);
     assembler.answer_unless(JUMP_EQUAL, ARCHITECTURE, Action::Errno(libc::ENOSYS));

@@ -246,9 +246,12 @@ impl<'a> Scene<'a> {
             .replace("@workspace@", &path(&self.workspace))
             .replace("@outside@", &path(&self.outside))
             .replace("@home@", &path(&self.stage.home(self.account)))
-            .replace("@login-home@", &path(&self.account.passwd_home))
             .replace("@bin@", &path(&self.stage.bin))
             .replace("@stage@", &path(&self.stage.root));
+        // Nothing is put into the home of a person: there the probe has nothing to read.
+        if self.account.passwd_home.join(".ssh/ringfence-probe").exists() {
+            text = text.replace("@login-home@", &path(&self.account.passwd_home));
+        }
         for (name, value) in &self.facts {
             text = text.replace(&format!("@{name}@"), value);
         }

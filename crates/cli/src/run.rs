@@ -36,7 +36,6 @@ pub(crate) fn run(args: RunArgs) -> Status {
         Ok(status) => status,
         Err(failure) => no_run(&args, &failure, &mut log),
     };
-    ringfence::sandbox::flush_reaper();
     match log.into_failure() {
         Some(failure) => failure.report(),
         None => status,
@@ -64,15 +63,6 @@ fn builder(
     runner: &Runner,
     closed: &Arc<Notify>,
 ) -> Result<(RunBuilder, Duration), Failure> {
-    let environment = runner.environment();
-    let name = args.profile.profile.as_deref();
-    let resolved = runner.config().resolve(
-        name,
-        &args.profile.overrides(),
-        &args.place.workspace,
-        environment,
-    );
-    let profile = resolved.map_err(Failure::config)?.profile;
     let builder = request::command(runner, &args.command).unwrap_or_else(|| runner.shell(""));
     let builder = request::apply(builder, args, runner)?;
     let streams = &args.streams;
@@ -81,10 +71,9 @@ fn builder(
         stderr: streams.stderr.as_deref(),
         own: !streams.json,
     };
-    let limits = FileLimits {
-        max_output: profile.max_output,
-        mask: &runner.config().runner().redaction.mask,
-    };
+    let prepared = builder.prepared()?;
+    let profile = prepared.profile();
+    let limits = FileLimits { max_output: profile.max_output, mask: prepared.mask() };
     let builder = destinations.apply(builder, &limits, closed)?;
     let capture =
         if streams.json || streams.events.is_some() { Capture::Keep } else { Capture::CountOnly };

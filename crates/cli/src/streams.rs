@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// How much a file keeps, and what stands for a secret where it is cut.
 pub(crate) struct FileLimits<'a> {
     pub(crate) max_output: u64,
-    pub(crate) mask: &'a str,
+    pub(crate) mask: &'a [u8],
 }
 
 /// The destinations the arguments name.
@@ -48,7 +48,7 @@ impl Destinations<'_> {
 
 fn file(flag: &'static str, path: &Path, limits: &FileLimits<'_>) -> Result<FileSink, Failure> {
     let open = |source| Failure::Open { flag, path: path.to_owned(), source };
-    FileSink::create(path, Some(limits.max_output), limits.mask.as_bytes()).map_err(open)
+    FileSink::create(path, Some(limits.max_output), limits.mask).map_err(open)
 }
 
 /// A copy of the descriptor, past the buffer of the standard library.

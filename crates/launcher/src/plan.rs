@@ -137,15 +137,6 @@ pub enum Step {
         /// Where.
         path: PathBuf,
     },
-    /// Write into a file that is there.
-    WriteFile {
-        /// Which.
-        path: PathBuf,
-        /// What.
-        content: String,
-        /// Go on if it cannot be written.
-        optional: bool,
-    },
     /// Bring a network interface up.
     InterfaceUp {
         /// Its name.
@@ -234,7 +225,6 @@ impl Step {
             Self::Mkdir { .. } => Op::Mkdir,
             Self::MakeFile { .. } => Op::MakeFile,
             Self::Symlink { .. } => Op::Symlink,
-            Self::WriteFile { .. } => Op::WriteFile,
             Self::InterfaceUp { .. } => Op::InterfaceUp,
             Self::RulesetCreate { .. } => Op::RulesetCreate,
             Self::RulesetAllow { .. } => Op::RulesetAllow,
@@ -350,9 +340,7 @@ fn texts(step: &Step) -> Vec<&[u8]> {
         Step::NewFs { kind, options, .. } => std::iter::once(kind.as_bytes())
             .chain(options.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]))
             .collect(),
-        Step::MakeFile { path: p, content, .. } | Step::WriteFile { path: p, content, .. } => {
-            vec![path(p), content.as_bytes()]
-        }
+        Step::MakeFile { path: p, content, .. } => vec![path(p), content.as_bytes()],
         Step::Symlink { target, path: p } => vec![path(target), path(p)],
         Step::InterfaceUp { name } => vec![name.as_bytes()],
         Step::Exec { candidates, args, env } => {
@@ -385,7 +373,6 @@ fn words(step: &Step) -> [u64; 6] {
             [tree.0.into(), u64::from(*cover), device, inode, 0, 0]
         }
         Step::Mkdir { mode, .. } | Step::MakeFile { mode, .. } => [u64::from(*mode), 0, 0, 0, 0, 0],
-        Step::WriteFile { optional, .. } => [u64::from(*optional), 0, 0, 0, 0, 0],
         Step::RulesetCreate { into, files, network, scopes, size } => {
             [into.0.into(), *files, *network, *scopes, u64::from(*size), 0]
         }
@@ -495,9 +482,6 @@ impl fmt::Display for Step {
             }
             Self::Symlink { target, path } => {
                 write!(f, "make the link `{}` to `{}`", path.display(), target.display())
-            }
-            Self::WriteFile { path, content, .. } => {
-                write!(f, "write {content:?} to `{}`", path.display())
             }
             Self::InterfaceUp { name } => write!(f, "bring the interface {name} up"),
             Self::RulesetCreate { into, files, network, scopes, .. } => write!(

@@ -23,7 +23,6 @@ use crate::{
     tree::Tree,
 };
 use std::{
-    ffi::CStr,
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     sync::Arc,
@@ -290,31 +289,19 @@ fn get_ready(birth: &Birth) -> Result<usize, (usize, Errno)> {
 
 /// user_namespaces(7): one id to itself, and no setgroups(2), is what anybody may map.
 fn map_ids(birth: &Birth) -> Result<(), Errno> {
-    write_file(c"/proc/self/uid_map", &birth.uid_map)?;
-    write_file(c"/proc/self/setgroups", b"deny")?;
-    write_file(c"/proc/self/gid_map", &birth.gid_map)
-}
-
-fn write_file(path: &CStr, content: &[u8]) -> Result<(), Errno> {
-    let fd = sys::open(path.to_bytes_with_nul(), sys::O_WRONLY, 0)?;
-    let written = sys::write(fd, content);
-    sys::close(fd);
-    written.map(|_| ())
+    sys::write_file(b"/proc/self/uid_map\0", &birth.uid_map)?;
+    sys::write_file(b"/proc/self/setgroups\0", b"deny")?;
+    sys::write_file(b"/proc/self/gid_map\0", &birth.gid_map).map(|_| ())
 }
 
 /// An execution takes all capabilities from who is not user 0, except ambient ones.
 fn keep_capabilities() -> Result<(), Errno> {
-    const VERSION_3: u32 = 0x2008_0522;
     const PR_CAP_AMBIENT: usize = 47;
     const PR_CAP_AMBIENT_RAISE: usize = 2;
     /// `CAP_SETPCAP`, `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`.
     const NEEDED: [usize; 3] = [8, 12, 21];
     let set = NEEDED.iter().fold(0_u32, |set, capability| set | 1 << capability);
-    let header = [VERSION_3, 0];
-    let data = [set, set, set, 0, 0, 0];
-    let (header, data) = (header.as_ptr() as usize, data.as_ptr() as usize);
-    // SAFETY: the two structures of that version.
-    unsafe { sys::call(nr::CAPSET, [header, data, 0, 0, 0, 0])? };
+    sys::set_capabilities(set)?;
     for capability in NEEDED {
         sys::numbers(nr::PRCTL, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0])?;
     }

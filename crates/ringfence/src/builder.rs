@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_config::{FsMode, NetworkMode, Overrides};
 use ringfence_executor::{
-    Capture, Command, EnvChange, Explanation, Outcome, OutputEvents, RunRequest, Running, Stdin,
-    explain, spawn,
+    Capture, Command, EnvChange, Explanation, Outcome, OutputEvents, Prepared, RunRequest, Running,
+    Stdin, explain, spawn,
 };
 use ringfence_output_capture::{Secret, Sink};
 
@@ -169,16 +170,24 @@ impl RunBuilder {
         self
     }
 
-    /// The request as the executor takes it.
+    /// The profile as this run will have it, made ready. The run itself uses the same.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] when the profile cannot be resolved, [`Error::Run`] when this backend
     /// cannot carry it out.
-    pub fn request(self) -> Result<RunRequest, Error> {
+    pub fn prepared(&self) -> Result<Arc<Prepared>, Error> {
         let parts = &self.runner.parts;
-        let prepared = parts.cache.get(&self.wanted, parts)?;
-        let mut request = RunRequest::new(prepared, self.command);
+        parts.cache.get(&self.wanted, parts)
+    }
+
+    /// The request as the executor takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunBuilder::prepared`].
+    pub fn request(self) -> Result<RunRequest, Error> {
+        let mut request = RunRequest::new(self.prepared()?, self.command);
         request.cwd = self.cwd;
         request.env = self.env;
         request.stdin = self.stdin;

@@ -66,7 +66,6 @@ impl Machine {
                 let target = text.next()?;
                 symlink(target, text.next()?)
             }
-            Op::WriteFile => write_file(text.next()?, text.next()?, w[0] != 0),
             Op::InterfaceUp => interface_up(text.next()?),
             Op::RulesetCreate => {
                 let ruleset = ruleset_create(&w)?;
@@ -208,28 +207,22 @@ fn make_file(path: &[u8], content: &[u8], mode: usize) -> Done {
         Err(sys::EEXIST) => return Ok(()),
         other => other?,
     };
-    let written = write_all(fd, content);
+    let written = write_all(fd, text(content));
     sys::close(fd);
     written
 }
 
 /// The content of a string of a plan, without its NUL byte.
-fn write_all(fd: i32, content: &[u8]) -> Done {
-    let mut rest = content.split_last().map_or(content, |(_, text)| text);
+fn text(string: &[u8]) -> &[u8] {
+    string.split_last().map_or(string, |(_, text)| text)
+}
+
+fn write_all(fd: i32, mut rest: &[u8]) -> Done {
     while !rest.is_empty() {
         let n = sys::write(fd, rest)?;
         rest = rest.get(n..).ok_or(sys::EBADMSG)?;
     }
     Ok(())
-}
-
-fn write_file(path: &[u8], content: &[u8], optional: bool) -> Done {
-    let written = sys::open(path, sys::O_WRONLY, 0).and_then(|fd| {
-        let written = write_all(fd, content);
-        sys::close(fd);
-        written
-    });
-    if optional { Ok(()) } else { written }
 }
 
 fn symlink(target: &[u8], path: &[u8]) -> Done {
@@ -326,28 +319,19 @@ fn rlimit(w: &[u64; 6]) -> Done {
 /// No capability in any set, and no way to one: user 0 is an ordinary user.
 fn drop_privileges() -> Done {
     const NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED: usize = 0xef;
-    const VERSION_3: u32 = 0x2008_0522;
     let mut capability = 0;
     while prctl(PR_CAPBSET_DROP, capability, 0).is_ok() {
         capability += 1;
     }
     prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0)?;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
-    set_no_capabilities(VERSION_3)
-}
-
-fn set_no_capabilities(version: u32) -> Done {
-    let header = [version, 0];
-    let none = [0_u32; 6];
-    let (header, none) = (header.as_ptr() as usize, none.as_ptr() as usize);
-    // SAFETY: the two structures of that version.
-    done(unsafe { sys::call(nr::CAPSET, [header, none, 0, 0, 0, 0]) })
+    done(sys::set_capabilities(0))
 }
 
 /// The init itself needs no capability once the command runs.
 pub(crate) fn drop_own_capabilities() {
     // Without capabilities there is nothing to drop, and that is no failure.
-    let _ = set_no_capabilities(0x2008_0522);
+    let _ = sys::set_capabilities(0);
 }
 
 fn seccomp(program: &[u8]) -> Done {

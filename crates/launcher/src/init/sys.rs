@@ -322,6 +322,25 @@ pub(crate) fn open(path: &[u8], flags: usize, mode: usize) -> Result<i32, Errno>
     at_path(nr::OPENAT, AT_FDCWD, path, [flags | O_CLOEXEC, mode, 0]).map(|fd| fd as i32)
 }
 
+/// Writes into a file that is there, in one call, as the files of `/proc` want it.
+pub(crate) fn write_file(path: &[u8], content: &[u8]) -> Answer {
+    let fd = open(path, O_WRONLY, 0)?;
+    let written = write(fd, content);
+    close(fd);
+    written
+}
+
+/// Makes the effective, permitted and inheritable capabilities of this process these
+/// of the first 32: capset(2).
+pub(crate) fn set_capabilities(set: u32) -> Answer {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let data = [set, set, set, 0, 0, 0];
+    let (header, data) = (header.as_ptr() as usize, data.as_ptr() as usize);
+    // SAFETY: the two structures of that version.
+    unsafe { call(nr::CAPSET, [header, data, 0, 0, 0, 0]) }
+}
+
 pub(crate) fn read(fd: i32, into: &mut [u8]) -> Answer {
     // SAFETY: the buffer is valid for its length.
     unsafe { call(nr::READ, [fd as usize, into.as_mut_ptr() as usize, into.len(), 0, 0, 0]) }

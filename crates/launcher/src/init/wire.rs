@@ -75,7 +75,6 @@ pub(crate) enum Op {
     Mkdir,
     MakeFile,
     Symlink,
-    WriteFile,
     InterfaceUp,
     RulesetCreate,
     RulesetAllow,
@@ -94,7 +93,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 24] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -104,7 +103,6 @@ impl Op {
         Self::Mkdir,
         Self::MakeFile,
         Self::Symlink,
-        Self::WriteFile,
         Self::InterfaceUp,
         Self::RulesetCreate,
         Self::RulesetAllow,

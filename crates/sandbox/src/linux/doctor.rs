@@ -4,7 +4,10 @@
 //! that, every step before it has worked. Versions and settings are only looked
 //! at to find the remedy for what failed.
 
-use super::{plan, seccomp};
+use super::{
+    plan::{self, BORN_IN},
+    seccomp,
+};
 use ringfence_launcher::{
     Carrier, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, Plan, READ_ONLY, Report, Slot, Step,
     landlock_abi, spawn, spawn_by,
@@ -24,7 +27,6 @@ pub struct Check {
     pub remedy: Option<String>,
 }
 
-const BORN_IN: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 const TREE: Slot = Slot(0);
 
 /// Tries each mechanism of the sandbox. Takes a few milliseconds.

@@ -27,7 +27,7 @@ pub(crate) struct Frame {
 const RULESET: Slot = Slot(255);
 
 /// User and PID namespace can only be entered at birth; the others are the first step.
-const BORN_IN: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
+pub(crate) const BORN_IN: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 const ENTERED: u64 =
     (libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP) as u64;
 

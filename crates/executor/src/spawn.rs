@@ -53,7 +53,8 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
-    let tree = Arc::new(sandbox.start(&process, stdio).map_err(|e| prepared.no_sandbox(e))?);
+    let tree = Arc::new(sandbox.start(&process, &stdio).map_err(|e| prepared.no_sandbox(e))?);
+    drop(stdio);
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
 
     let queue = Arc::new(Queue::default());
@@ -138,6 +139,7 @@ pub(crate) fn process(request: &RunRequest) -> Result<(Process, Vec<String>), Ru
         cwd,
         rlimits: rlimits(prepared)?,
         linger: LINGER.max(prepared.profile.grace),
+        temp: None,
     };
     let warn =
         |name: &OsStr| format!("variable `{}` was to be passed and is not set", name.display());

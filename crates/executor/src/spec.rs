@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ringfence_config::{FsMode, Isolation, Mode, NetworkMode, Profile};
 use ringfence_resource_limits::{Context, Enforced, LimitedResource, Limits};
-use ringfence_sandbox::{Confinement, FileView, Files, Level, Network, SandboxSpec};
+use ringfence_sandbox::{
+    Confinement, FileView, Files, Level, Network, ReadScope, SandboxSpec, Trace, UnixSockets,
+};
 
 /// How often limits of a whole tree are looked at where the kernel does not keep them.
 pub(crate) const SAMPLING: Duration = Duration::from_millis(50);
@@ -25,6 +27,13 @@ pub(crate) fn sandbox_spec(profile: &Profile, homes: Vec<PathBuf>) -> SandboxSpe
             NetworkMode::Deny if !host => Network::Deny,
             _ => Network::Inherit,
         },
+        unix_sockets: match &profile.unix_sockets {
+            _ if host => UnixSockets::Inherit,
+            ringfence_config::UnixSockets::Private => UnixSockets::Private,
+            ringfence_config::UnixSockets::Inherit => UnixSockets::Inherit,
+            ringfence_config::UnixSockets::Listed(paths) => UnixSockets::Listed(paths.clone()),
+        },
+        trace: Trace::Changes,
         workspace: profile.workspace.clone(),
     }
 }
@@ -40,6 +49,12 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
         readable: profile.readable_paths.clone(),
         hidden: profile.hidden_paths.clone(),
         homes,
+        protected: profile.protected_paths.clone(),
+        scope: match profile.read_scope {
+            ringfence_config::ReadScope::Minimal => ReadScope::Minimal,
+            ringfence_config::ReadScope::Host => ReadScope::Host,
+        },
+        overlay: None,
     })
 }
 
@@ -156,6 +171,8 @@ mod tests {
             strict: false,
             files: Files::View(FileView { writable: paths(&["/work"]), ..view.clone() }),
             network: Network::Deny,
+            unix_sockets: UnixSockets::Private,
+            trace: Trace::Changes,
             workspace: "/work".into(),
         };
         check_spec("", default.clone());
@@ -181,6 +198,7 @@ mod tests {
                 confinement: Confinement::Host,
                 files: Files::Inherit,
                 network: Network::Inherit,
+                unix_sockets: UnixSockets::Inherit,
                 ..default
             },
         );

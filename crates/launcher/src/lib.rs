@@ -39,7 +39,7 @@ pub use crate::{
         Identity, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, Plan, PlanError, READ_ONLY, Slot, Step,
     },
     reaper::flush_reaper,
-    report::{ExitStatus, Report, StepFailure, TreeUsage},
+    report::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage},
     spawn::{Carrier, SpawnError, spawn, spawn_by},
     tree::Tree,
 };

@@ -95,6 +95,21 @@ pub enum Step {
         /// Attributes of the mount.
         attributes: u64,
     },
+    /// Lay a writable layer over a directory: overlayfs.
+    Overlay {
+        /// Where the mount is kept.
+        into: Slot,
+        /// The directory that stays as it is; no symbolic link on the way.
+        lower: PathBuf,
+        /// Which file it must be.
+        identity: Option<Identity>,
+        /// Takes up the changes.
+        upper: PathBuf,
+        /// Scratch, on the same file system as `upper`.
+        work: PathBuf,
+        /// Attributes of the mount.
+        attributes: u64,
+    },
     /// Change attributes of a tree that is not attached yet.
     TreeAttr {
         /// The tree.
@@ -164,6 +179,21 @@ pub enum Step {
         /// Where.
         path: PathBuf,
     },
+    /// What the init does with the calls that a filter hands to it (see
+    /// [`Step::Seccomp`]): it carries connections out itself, so that the socket
+    /// that was looked at is the one that is connected to, and it tells which
+    /// writes will be refused.
+    Watch {
+        /// The network namespace is the tree's own, so every socket in it is.
+        own_network: bool,
+        /// Connections to any socket of the host are let through.
+        any_socket: bool,
+    },
+    /// One socket of the host that may be connected to.
+    WatchAllow {
+        /// Which file it is.
+        socket: Identity,
+    },
     /// Become the parent of orphans of the tree: `PR_SET_CHILD_SUBREAPER`.
     Subreaper,
     /// Final: a session of its own, without a controlling terminal.
@@ -192,6 +222,9 @@ pub enum Step {
     Seccomp {
         /// Instructions of classic BPF, eight bytes each.
         program: Vec<[u8; 8]>,
+        /// The init listens for the calls that the filter hands on
+        /// (`SECCOMP_RET_USER_NOTIF`).
+        listen: bool,
     },
     /// Final: the three descriptors of the command take their places.
     Stdio,
@@ -228,6 +261,9 @@ impl Step {
             Self::InterfaceUp { .. } => Op::InterfaceUp,
             Self::RulesetCreate { .. } => Op::RulesetCreate,
             Self::RulesetAllow { .. } => Op::RulesetAllow,
+            Self::Overlay { .. } => Op::Overlay,
+            Self::Watch { .. } => Op::Watch,
+            Self::WatchAllow { .. } => Op::WatchAllow,
             Self::Subreaper => Op::Subreaper,
             Self::NewSession => Op::NewSession,
             Self::ResetSignals => Op::ResetSignals,
@@ -340,6 +376,7 @@ fn texts(step: &Step) -> Vec<&[u8]> {
         Step::NewFs { kind, options, .. } => std::iter::once(kind.as_bytes())
             .chain(options.iter().flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]))
             .collect(),
+        Step::Overlay { lower, upper, work, .. } => vec![path(lower), path(upper), path(work)],
         Step::MakeFile { path: p, content, .. } => vec![path(p), content.as_bytes()],
         Step::Symlink { target, path: p } => vec![path(target), path(p)],
         Step::InterfaceUp { name } => vec![name.as_bytes()],
@@ -372,6 +409,18 @@ fn words(step: &Step) -> [u64; 6] {
             let (device, inode) = Identity::words(*identity);
             [tree.0.into(), u64::from(*cover), device, inode, 0, 0]
         }
+        Step::Overlay { into, identity, attributes, .. } => {
+            let (device, inode) = Identity::words(*identity);
+            [into.0.into(), *attributes, device, inode, 0, 0]
+        }
+        Step::Watch { own_network, any_socket } => {
+            [(*own_network).into(), (*any_socket).into(), 0, 0, 0, 0]
+        }
+        Step::WatchAllow { socket } => {
+            let (device, inode) = Identity::words(Some(*socket));
+            [device, inode, 0, 0, 0, 0]
+        }
+        Step::Seccomp { listen, .. } => [(*listen).into(), 0, 0, 0, 0, 0],
         Step::Mkdir { mode, .. } | Step::MakeFile { mode, .. } => [u64::from(*mode), 0, 0, 0, 0, 0],
         Step::RulesetCreate { into, files, network, scopes, size } => {
             [into.0.into(), *files, *network, *scopes, u64::from(*size), 0]
@@ -398,7 +447,7 @@ fn encode_step(step: &Step, bytes: &mut Vec<u8>) -> Result<(), PlanError> {
             // Room for the pointers, as the launcher fills them in.
             bytes.resize(bytes.len() + (args.len() + env.len() + 3) * 8, 0);
         }
-        Step::Seccomp { program } => push_text(program.as_flattened(), bytes),
+        Step::Seccomp { program, .. } => push_text(program.as_flattened(), bytes),
         _ => {}
     }
     for text in texts(step) {
@@ -492,6 +541,24 @@ impl fmt::Display for Step {
             Self::RulesetAllow { ruleset, access, path } => {
                 write!(f, "allow {access:#x} below `{}` in {}", path.display(), ruleset.0)
             }
+            Self::Overlay { into, lower, upper, .. } => write!(
+                f,
+                "lay the layer `{}` over `{}` into {}",
+                upper.display(),
+                lower.display(),
+                into.0
+            ),
+            Self::Watch { own_network, any_socket } => {
+                let sockets = match (any_socket, own_network) {
+                    (true, _) => "any socket",
+                    (false, true) => "sockets of the own network",
+                    (false, false) => "sockets of the own processes",
+                };
+                write!(f, "carry connections out to {sockets}, and tell what is refused")
+            }
+            Self::WatchAllow { socket } => {
+                write!(f, "allow connections to the socket with inode {}", socket.inode)
+            }
             Self::Subreaper => f.write_str("become the parent of orphans"),
             Self::NewSession => f.write_str("start a new session"),
             Self::ResetSignals => f.write_str("reset signals"),
@@ -501,8 +568,9 @@ impl fmt::Display for Step {
             Self::NoNewPrivs => f.write_str("gain no privileges by executing"),
             Self::DropPrivileges => f.write_str("drop every capability"),
             Self::RulesetEnforce { ruleset } => write!(f, "enforce ruleset {}", ruleset.0),
-            Self::Seccomp { program } => {
-                write!(f, "load the system call filter ({} instructions)", program.len())
+            Self::Seccomp { program, listen } => {
+                let heard = if *listen { ", heard by the init" } else { "" };
+                write!(f, "load the system call filter ({} instructions{heard})", program.len())
             }
             Self::Stdio => f.write_str("take the three standard descriptors"),
             Self::Chdir { path } => write!(f, "change to directory `{}`", path.display()),

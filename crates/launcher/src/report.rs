@@ -5,7 +5,7 @@
 //! a hostile command cannot forge one: it never holds the socket.
 
 use crate::init::wire::{self, Op};
-use std::{fmt, io, time::Duration};
+use std::{ffi::OsString, fmt, io, time::Duration};
 
 /// How the command ended, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,35 @@ impl fmt::Display for StepFailure {
 
 impl std::error::Error for StepFailure {}
 
+/// What kind of call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeniedKind {
+    /// A change to a file or directory.
+    FileWrite,
+    /// Reading a file or directory.
+    FileRead,
+    /// A connection over a network; the target is `ADDRESS:PORT`.
+    Network,
+    /// A connection to a Unix socket; the target is its path, or `@NAME`.
+    UnixSocket,
+    /// A system call as such; the target is its name.
+    SystemCall,
+}
+
+/// A call that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// What kind of call.
+    pub kind: DeniedKind,
+    /// What it was about.
+    pub target: OsString,
+    /// The name of the program that tried (`comm`, 15 bytes at most).
+    pub program: OsString,
+    /// How often since it was last told.
+    pub count: u64,
+}
+
 /// What happened in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -112,6 +141,8 @@ pub enum Report {
         /// How it ended.
         status: ExitStatus,
     },
+    /// The sandbox refused something.
+    Denied(Denied),
     /// No process of the tree is left. The last report.
     Finished {
         /// What the tree used.

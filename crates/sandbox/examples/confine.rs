@@ -5,6 +5,7 @@
 
 use ringfence_sandbox::{
     Confinement, FileView, Files, Network, Process, Program, Report, Sandbox, SandboxSpec, Stdio,
+    Trace, UnixSockets,
 };
 use std::{env, os::fd::AsFd, time::Duration};
 
@@ -20,6 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ..FileView::default()
         }),
         network: Network::Deny,
+        unix_sockets: UnixSockets::Private,
+        trace: Trace::Changes,
         workspace: here.clone(),
     })?;
     let line = env::args_os().nth(1).unwrap_or_else(|| "echo hello from a sandbox".into());
@@ -30,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cwd: here,
         rlimits: Vec::new(),
         linger: Duration::from_millis(100),
+        temp: None,
     };
     if env::var_os("SHOW_PLAN").is_some() {
         print!("{}", sandbox.plan_text(&process)?);
@@ -39,7 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         stdout: std::io::stdout().as_fd().try_clone_to_owned()?,
         stderr: std::io::stderr().as_fd().try_clone_to_owned()?,
     };
-    let tree = sandbox.start(&process, stdio)?;
+    let tree = sandbox.start(&process, &stdio)?;
+    drop(stdio);
     while let Some(report) = tree.wait_report()? {
         match report {
             Report::Failed(failure) => return Err(failure.into()),

@@ -63,6 +63,10 @@ pub enum Backend {
     Host,
     /// Namespaces, seccomp and Landlock.
     LinuxNamespaces,
+    /// Landlock and seccomp, where namespaces are refused.
+    LinuxLandlock,
+    /// Seatbelt, by `sandbox-exec`.
+    MacosSeatbelt,
 }
 
 impl Backend {
@@ -72,6 +76,8 @@ impl Backend {
         match self {
             Self::Host => "host",
             Self::LinuxNamespaces => "linux_namespaces",
+            Self::LinuxLandlock => "linux_landlock",
+            Self::MacosSeatbelt => "macos_seatbelt",
         }
     }
 }

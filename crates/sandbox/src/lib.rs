@@ -19,12 +19,17 @@ mod error;
 mod linux;
 mod sandbox;
 mod spec;
+mod unheld;
 
 pub use enforcement::{Backend, Enforcement, Level};
 pub use error::SandboxError;
 pub use linux::doctor::{Check, doctor};
-pub use ringfence_launcher::{ExitStatus, Report, StepFailure, Tree, TreeUsage, flush_reaper};
+pub use ringfence_launcher::{
+    Denied, DeniedKind, ExitStatus, Report, StepFailure, Tree, TreeUsage, flush_reaper,
+};
 pub use sandbox::Sandbox;
 pub use spec::{
-    Confinement, FileView, Files, Network, Process, Program, Rlimit, SandboxSpec, Stdio,
+    Confinement, FileView, Files, Network, Overlay, Process, Program, ReadScope, Rlimit,
+    SandboxSpec, Stdio, Trace, UnixSockets,
 };
+pub use unheld::{Before, Unheld};

@@ -10,6 +10,7 @@ use crate::{
         plan::{self, Frame},
     },
     spec::{Confinement, Files, Network, Process, SandboxSpec, Stdio},
+    unheld::Unheld,
 };
 use ringfence_launcher::{SpawnError, Tree, landlock_abi};
 use std::{io, os::fd::AsFd, sync::Arc};
@@ -75,6 +76,29 @@ impl Sandbox {
         &self.host.warnings
     }
 
+    /// Protected paths that this sandbox cannot hold while the command runs; the caller
+    /// sets them right when it is over.
+    #[must_use]
+    pub fn unheld(&self) -> &[Unheld] {
+        &self.host.unheld
+    }
+
+    /// The command can have no `/tmp` of its own here: give it a directory as [`Process::temp`].
+    #[must_use]
+    pub fn wants_temp(&self) -> bool {
+        self.backend() == Backend::LinuxLandlock
+    }
+
+    /// The next weaker sandbox that this host may give, when `error` says that it refuses this
+    /// one; `None` when the error says something else, or nothing weaker would do.
+    ///
+    /// # Errors
+    /// As [`Sandbox::prepare`], for the weaker sandbox.
+    pub fn fall_back(&self, error: &SandboxError) -> Option<Result<Self, SandboxError>> {
+        let _ = error;
+        None
+    }
+
     /// What a command will see, write, reach and use up, in plain words, a line each.
     #[must_use]
     pub fn describe(&self, process: &Process) -> Vec<String> {
@@ -94,7 +118,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the process cannot be made, or a text of it has a NUL byte.
-    pub fn start(&self, process: &Process, stdio: Stdio) -> Result<Tree, SandboxError> {
+    pub fn start(&self, process: &Process, stdio: &Stdio) -> Result<Tree, SandboxError> {
         let plan = Arc::new(plan::plan(&self.frame, process)?);
         let descriptors = [stdio.stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
         ringfence_launcher::spawn(&plan, descriptors).map_err(explain)

@@ -25,6 +25,46 @@ pub enum Network {
     Deny,
 }
 
+/// Which Unix sockets of the host the command can connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnixSockets {
+    /// None.
+    Private,
+    /// These. Absolute; each must exist.
+    Listed(Vec<PathBuf>),
+    /// All that the caller can.
+    Inherit,
+}
+
+/// How much of the host's tree can be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadScope {
+    /// All but what is hidden.
+    #[default]
+    Host,
+    /// System directories, the workspace, and what is listed.
+    Minimal,
+}
+
+/// What is told of the calls that the sandbox refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trace {
+    /// Those that would change something or connect to something.
+    #[default]
+    Changes,
+    /// Those that would only read, too; this costs time with every file that is opened.
+    Reads,
+}
+
+/// Where the changes to a workspace go that looks writable and is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    /// Takes up the changes. Absolute, empty, and the caller's.
+    pub upper: PathBuf,
+    /// Scratch on the same file system. Absolute, empty, and the caller's.
+    pub work: PathBuf,
+}
+
 /// Which files the command sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Files {
@@ -43,9 +83,18 @@ pub struct FileView {
     /// built-in list would hide them. Absolute; each must exist.
     pub readable: Vec<PathBuf>,
     /// Files and trees that cannot be opened. Absolute; one that does not exist is left out.
+    /// `*`, `?`, `[…]` and `**` stand for what exists when the sandbox is prepared.
     pub hidden: Vec<PathBuf>,
+    /// Files and trees that stay as they are inside writable ones, beside the built-in list.
+    /// Absolute; may hold the same wildcards. One that does not exist cannot be held by a mount:
+    /// see [`Sandbox::unheld`](crate::Sandbox::unheld).
+    pub protected: Vec<PathBuf>,
     /// Home directories below which the built-in list of credential stores is hidden.
     pub homes: Vec<PathBuf>,
+    /// How much of the host's tree can be seen.
+    pub scope: ReadScope,
+    /// Changes to the workspace go to this layer.
+    pub overlay: Option<Overlay>,
 }
 
 /// What a command may see, write and reach.
@@ -59,6 +108,10 @@ pub struct SandboxSpec {
     pub files: Files,
     /// Which network it has.
     pub network: Network,
+    /// Which Unix sockets of the host it can connect to.
+    pub unix_sockets: UnixSockets,
+    /// What is told of the calls that are refused.
+    pub trace: Trace,
     /// The directory the run is about. Absolute; stays visible wherever it lies.
     pub workspace: PathBuf,
 }
@@ -103,6 +156,9 @@ pub struct Process {
     pub rlimits: Vec<Rlimit>,
     /// How long processes that outlive the command may go on before they are killed.
     pub linger: Duration,
+    /// A directory of the run's own that the command may write, for a sandbox that cannot give it
+    /// a private `/tmp` (see [`Sandbox::wants_temp`](crate::Sandbox::wants_temp)).
+    pub temp: Option<PathBuf>,
 }
 
 /// The three descriptors the command gets, and no others.

@@ -5,7 +5,7 @@
 
 use ringfence_sandbox::{
     Confinement, ExitStatus, FileView, Files, Network, Process, Program, Report, Sandbox,
-    SandboxError, SandboxSpec, Stdio,
+    SandboxError, SandboxSpec, Stdio, Trace, UnixSockets,
 };
 use std::{
     fs::{self, File},
@@ -30,6 +30,8 @@ fn spec(workspace: &Path, view: FileView) -> SandboxSpec {
         strict: false,
         files: Files::View(view),
         network: Network::Deny,
+        unix_sockets: UnixSockets::Private,
+        trace: Trace::Changes,
         workspace: workspace.to_owned(),
     }
 }
@@ -42,6 +44,7 @@ fn process(cwd: &Path, script: &str) -> Process {
         cwd: cwd.to_owned(),
         rlimits: Vec::new(),
         linger: Duration::from_millis(20),
+        temp: None,
     }
 }
 
@@ -53,7 +56,8 @@ fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
         stdout: writer.try_clone().expect("it can be copied").into(),
         stderr: writer.into(),
     };
-    let tree = sandbox.start(&process(&spec.workspace, script), stdio).expect("it starts");
+    let tree = sandbox.start(&process(&spec.workspace, script), &stdio).expect("it starts");
+    drop(stdio);
     let mut output = String::new();
     reader.read_to_string(&mut output).expect("the output is text");
     let mut status = None;
@@ -148,6 +152,7 @@ fn hidden_paths_cannot_be_opened() {
         readable: vec![ws.join("private/shown")],
         hidden: vec![ws.join("private"), ws.join("not-there")],
         homes: vec![home],
+        ..FileView::default()
     };
     let spec = spec(&ws, view);
     works(&spec, "cat private/shown/file && echo x > file");
@@ -270,7 +275,8 @@ fn a_path_that_is_swapped_stops_the_start() {
     std::os::unix::fs::symlink("/etc", &ws).expect("a link can be made");
     let nothing = || File::open("/dev/null").expect("/dev/null is there").into();
     let stdio = Stdio { stdin: nothing(), stdout: nothing(), stderr: nothing() };
-    let tree = sandbox.start(&process(&ws, "true"), stdio).expect("it starts");
+    let tree = sandbox.start(&process(&ws, "true"), &stdio).expect("it starts");
+    drop(stdio);
     match tree.wait_report().expect("the socket works") {
         Some(Report::Failed(failure)) => assert!(failure.to_string().contains("ws"), "{failure}"),
         other => panic!("{other:?}"),

@@ -76,6 +76,11 @@ impl Machine {
                 let ruleset = self.slot(w[0])? as usize;
                 done(sys::numbers(new::LANDLOCK_RESTRICT_SELF, [ruleset, 0, 0, 0, 0]))
             }
+            Op::Overlay => {
+                let mount = overlay(text.next()?, text.next()?, text.next()?, &w)?;
+                self.fill(w[0], mount)
+            }
+            Op::Watch | Op::WatchAllow => Ok(()),
             Op::Subreaper => prctl(PR_SET_CHILD_SUBREAPER, 1, 0),
             Op::NewSession => done(sys::numbers(nr::SETSID, [0; 5])),
             Op::ResetSignals => reset_signals(),
@@ -176,6 +181,64 @@ fn new_filesystem(name: &[u8], mut options: Text<'_>, attributes: usize) -> Resu
     let mount = configure();
     sys::close(fs as i32);
     mount.map(|mount| mount as i32)
+}
+
+/// A layer over a directory. The three directories are named by descriptors: no
+/// character of their names can be mistaken for a separator, and the lower one is
+/// the one that was looked at.
+fn overlay(lower: &[u8], upper: &[u8], work: &[u8], w: &[u64; 6]) -> Result<i32, Errno> {
+    let fds = [
+        open_exactly(lower, (w[2], w[3]))?,
+        open_exactly(upper, (0, 0))?,
+        open_exactly(work, (0, 0))?,
+    ];
+    let mount = overlay_of(fds, w[1] as usize);
+    fds.into_iter().for_each(sys::close);
+    mount
+}
+
+fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
+    const FSCONFIG_SET_FLAG: usize = 0;
+    const FSCONFIG_SET_STRING: usize = 1;
+    const FSCONFIG_CMD_CREATE: usize = 6;
+    const CLOEXEC: usize = 1;
+    let address = |text: &core::ffi::CStr| text.as_ptr() as usize;
+    // SAFETY: the name ends with a NUL byte.
+    let fs = unsafe { sys::call(new::FSOPEN, [address(c"overlay"), CLOEXEC, 0, 0, 0, 0])? };
+    let configure = || -> sys::Answer {
+        for (key, fd) in [c"lowerdir", c"upperdir", c"workdir"].into_iter().zip(fds) {
+            let path = descriptor_path(fd);
+            let value = path.as_ptr() as usize;
+            // SAFETY: both end with a NUL byte.
+            unsafe {
+                sys::call(new::FSCONFIG, [fs, FSCONFIG_SET_STRING, address(key), value, 0, 0])?
+            };
+        }
+        // SAFETY: the key ends with a NUL byte, and a flag has no value.
+        unsafe {
+            sys::call(new::FSCONFIG, [fs, FSCONFIG_SET_FLAG, address(c"userxattr"), 0, 0, 0])?
+        };
+        sys::numbers(new::FSCONFIG, [fs, FSCONFIG_CMD_CREATE, 0, 0, 0])?;
+        sys::numbers(new::FSMOUNT, [fs, CLOEXEC, attributes, 0, 0])
+    };
+    let mount = configure();
+    sys::close(fs as i32);
+    mount.map(|mount| mount as i32)
+}
+
+/// `/proc/self/fd/N` as a C string.
+fn descriptor_path(fd: i32) -> [u8; 32] {
+    let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let (mut rest, mut digits) = (fd.unsigned_abs(), 1);
+    while rest >= 10 {
+        (rest, digits) = (rest / 10, digits + 1);
+    }
+    rest = fd.unsigned_abs();
+    for place in path[14..14 + digits].iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    path
 }
 
 /// Puts a detached tree at `path`; words 2 and 3 say which file must lie there.

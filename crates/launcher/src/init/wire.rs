@@ -78,6 +78,9 @@ pub(crate) enum Op {
     InterfaceUp,
     RulesetCreate,
     RulesetAllow,
+    Overlay,
+    Watch,
+    WatchAllow,
     Subreaper,
     NewSession,
     ResetSignals,
@@ -93,7 +96,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 27] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -106,6 +109,9 @@ impl Op {
         Self::InterfaceUp,
         Self::RulesetCreate,
         Self::RulesetAllow,
+        Self::Overlay,
+        Self::Watch,
+        Self::WatchAllow,
         Self::Subreaper,
         Self::NewSession,
         Self::ResetSignals,
@@ -245,7 +251,7 @@ mod tests {
             steps: vec![
                 PlanStep::Mkdir { path: "/a b".into(), mode: 0o700 },
                 PlanStep::RulesetEnforce { ruleset: Slot(3) },
-                PlanStep::Seccomp { program: vec![[1; 8], [2; 8]] },
+                PlanStep::Seccomp { program: vec![[1; 8], [2; 8]], listen: false },
                 PlanStep::Exec {
                     candidates: vec![c"/bin/x".into()],
                     args: vec![c"x".into(), c"".into()],

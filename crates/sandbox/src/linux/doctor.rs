@@ -92,7 +92,11 @@ fn ipc_steps() -> Vec<Step> {
 }
 
 fn seccomp_steps() -> Vec<Step> {
-    vec![Step::NoNewPrivs, Step::CloseOthers, Step::Seccomp { program: seccomp::filter() }]
+    vec![
+        Step::NoNewPrivs,
+        Step::CloseOthers,
+        Step::Seccomp { program: seccomp::filter(), listen: false },
+    ]
 }
 
 fn probe_plan(namespaces: u64, mut steps: Vec<Step>) -> Arc<Plan> {

@@ -12,6 +12,7 @@ use crate::{
     error::SandboxError,
     linux::{present::present, stores},
     spec::{FileView, Files, Network, SandboxSpec},
+    unheld::Unheld,
 };
 use ringfence_launcher::Identity;
 use std::{
@@ -80,6 +81,8 @@ pub(crate) struct Host {
     pub(crate) resolver: Option<Written>,
     /// `/etc/hosts` with `localhost`, where the host's has none.
     pub(crate) hosts: Option<(Located, String)>,
+    /// Protected paths that no mount can hold.
+    pub(crate) unheld: Vec<Unheld>,
     /// Oddities that were left out.
     pub(crate) warnings: Vec<String>,
 }

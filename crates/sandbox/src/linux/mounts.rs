@@ -403,6 +403,7 @@ mod tests {
                 content: "nameserver 127.0.0.53\n".into(),
             }),
             hosts: Some((at("/etc/hosts", 12, false), "127.0.0.1 localhost\n".into())),
+            unheld: Vec::new(),
             warnings: Vec::new(),
         }
     }

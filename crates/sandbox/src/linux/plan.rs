@@ -54,7 +54,7 @@ pub(crate) fn frame(spec: &SandboxSpec, host: &Host) -> Frame {
         walls.push(Step::RulesetEnforce { ruleset: RULESET });
     }
     walls.extend([Step::DropPrivileges, Step::CloseOthers]);
-    walls.push(Step::Seccomp { program: seccomp::filter() });
+    walls.push(Step::Seccomp { program: seccomp::filter(), listen: false });
     Frame { namespaces: BORN_IN, setup, walls }
 }
 
@@ -167,6 +167,7 @@ fn texts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{Trace, UnixSockets};
     use std::time::Duration;
 
     fn spec(confinement: Confinement) -> SandboxSpec {
@@ -175,6 +176,8 @@ mod tests {
             strict: false,
             files: Files::Inherit,
             network: Network::Deny,
+            unix_sockets: UnixSockets::Private,
+            trace: Trace::Changes,
             workspace: "/ws".into(),
         }
     }
@@ -187,6 +190,7 @@ mod tests {
             cwd: "/ws".into(),
             rlimits: vec![crate::spec::Rlimit { resource: 7, soft: 10, hard: 20 }],
             linger: Duration::from_millis(5),
+            temp: None,
         }
     }
 

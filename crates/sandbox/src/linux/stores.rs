@@ -225,4 +225,5 @@ pub(crate) const IN_PROC: &[&str] = &[
     "asound",
     "mtrr",
     "latency_stats",
+    "dynamic_debug",
 ];

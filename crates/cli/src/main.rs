@@ -17,6 +17,7 @@ mod failure;
 mod generate;
 mod init;
 mod message;
+mod refusals;
 mod request;
 mod run;
 mod secrets;

@@ -43,7 +43,7 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
     let prepared = &request.prepared;
     let verdict = prepared.decide(&request.command)?;
     let (process, missing) = spawn::process(request)?;
-    let sandbox = spawn::sandbox(prepared)?;
+    let sandbox = spawn::sandbox(request)?;
     let redact = |text: &str| prepared.redact(text.as_bytes());
     let plan = sandbox.plan_text(&process).map_err(|source| prepared.no_sandbox(source))?;
     let warnings = prepared.warnings().iter().chain(sandbox.warnings()).chain(&missing);

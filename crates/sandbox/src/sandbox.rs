@@ -13,7 +13,7 @@ use crate::{
     unheld::Unheld,
 };
 use ringfence_launcher::{SpawnError, Tree, landlock_abi};
-use std::{io, os::fd::AsFd, sync::Arc};
+use std::{io, os::fd::AsFd, path::Path, sync::Arc};
 
 /// A sandbox, ready to be started any number of times.
 ///
@@ -97,6 +97,20 @@ impl Sandbox {
     pub fn fall_back(&self, error: &SandboxError) -> Option<Result<Self, SandboxError>> {
         let _ = error;
         None
+    }
+
+    /// Whether this sandbox keeps `path` from being opened, whatever its mode. By the text of the
+    /// path, which is absolute and clean.
+    #[must_use]
+    pub fn hides(&self, path: &Path) -> bool {
+        self.host.hides(path)
+    }
+
+    /// Whether this sandbox lets `path` be changed, as far as its mode does. By the text of the
+    /// path, which is absolute and clean.
+    #[must_use]
+    pub fn lets_write(&self, path: &Path) -> bool {
+        matches!(self.spec.files, Files::Inherit) || self.host.lets_write(path)
     }
 
     /// What a command will see, write, reach and use up, in plain words, a line each.

@@ -108,6 +108,24 @@ impl Host {
         Ok(host)
     }
 
+    /// Something hidden lies at `path` or above it, and nothing that is shown lies between.
+    pub(crate) fn hides(&self, path: &Path) -> bool {
+        let nearest = |places: &[Located]| deepest(places.iter().map(|place| &*place.path), path);
+        let shown = nearest(&self.readable).max(nearest(&self.writable));
+        nearest(&self.hidden).is_some_and(|hidden| Some(hidden) > shown)
+    }
+
+    /// A writable tree or a private directory lies at `path` or above it, and nothing that is
+    /// read-only between.
+    pub(crate) fn lets_write(&self, path: &Path) -> bool {
+        let nearest = |places: &[Located]| deepest(places.iter().map(|place| &*place.path), path);
+        let own = self.private.iter().filter(|dir| dir.as_path() != Path::new("/run"));
+        let writable = nearest(&self.writable)
+            .max(deepest(own.map(PathBuf::as_path).chain([Path::new("/dev")]), path));
+        let closed = nearest(&self.readable).max(nearest(&self.hidden));
+        writable.is_some_and(|writable| Some(writable) >= closed)
+    }
+
     fn look_at_view(&mut self, view: &FileView, workspace: &Path) -> Result<(), SandboxError> {
         self.private = PRIVATE.iter().filter_map(|path| own_directory(Path::new(path))).collect();
         self.devices.clone_from(&HOST_DEVICES);
@@ -220,6 +238,11 @@ impl Host {
             }
         }
     }
+}
+
+/// How deep the deepest of these paths lies that is `path` or above it.
+fn deepest<'p>(places: impl Iterator<Item = &'p Path>, path: &Path) -> Option<usize> {
+    places.filter(|place| path.starts_with(place)).map(|place| place.components().count()).max()
 }
 
 fn all(paths: &[PathBuf], role: &'static str) -> Result<Vec<Located>, SandboxError> {

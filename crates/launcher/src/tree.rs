@@ -9,6 +9,7 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 /// A running tree. Dropping it kills every process of it.
@@ -54,6 +55,26 @@ impl Tree {
         self.receive(0)
     }
 
+    /// The next report, left where it is for [`Tree::next_report`]; waits at most `patience` for
+    /// it. `None` when none has come by then, or the init is gone.
+    ///
+    /// # Errors
+    /// What poll(2) and recv(2) say.
+    pub fn peek_report(&self, patience: Duration) -> io::Result<Option<Report>> {
+        let mut entry =
+            libc::pollfd { fd: self.control.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let limit = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one entry.
+        match unsafe { libc::poll(&raw mut entry, 1, limit) } {
+            0 => Ok(None),
+            1.. => self.receive(libc::MSG_PEEK | libc::MSG_DONTWAIT),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     fn receive(&self, flags: libc::c_int) -> io::Result<Option<Report>> {
         let mut bytes = [0_u8; 64];
         loop {
@@ -65,7 +86,7 @@ impl Tree {
                 Ok(0) => return Ok(None),
                 Ok(n) => {
                     let report = Report::decode(&bytes[..n], |index| self.describe(index));
-                    if report.is_some() {
+                    if report.is_some() || flags & libc::MSG_PEEK != 0 {
                         return Ok(report);
                     }
                 }

@@ -71,7 +71,7 @@ impl Machine {
                 let ruleset = ruleset_create(&w)?;
                 self.fill(w[0], ruleset)
             }
-            Op::RulesetAllow => ruleset_allow(self.slot(w[0])?, w[1], text.next()?),
+            Op::RulesetAllow => ruleset_allow(self.slot(w[0])?, text.next()?, &w),
             Op::RulesetEnforce => {
                 let ruleset = self.slot(w[0])? as usize;
                 done(sys::numbers(new::LANDLOCK_RESTRICT_SELF, [ruleset, 0, 0, 0, 0]))
@@ -327,11 +327,18 @@ fn ruleset_create(w: &[u64; 6]) -> Result<i32, Errno> {
     Ok(fd as i32)
 }
 
-fn ruleset_allow(ruleset: i32, access: u64, path: &[u8]) -> Done {
+/// Word 1: rights; words 2 and 3: which file; word 4: whether one that is gone, another, or out
+/// of reach by now is left out, which only grants less.
+fn ruleset_allow(ruleset: i32, path: &[u8], w: &[u64; 6]) -> Done {
     const LANDLOCK_RULE_PATH_BENEATH: usize = 1;
-    let below = sys::open(path, sys::O_PATH, 0)?;
+    let below = match open_exactly(path, (w[2], w[3])) {
+        Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::EACCES | sys::ESTALE) if w[4] != 0 => {
+            return Ok(());
+        }
+        below => below?,
+    };
     let mut rule = [0_u8; 12];
-    rule[..8].copy_from_slice(&access.to_ne_bytes());
+    rule[..8].copy_from_slice(&w[1].to_ne_bytes());
     rule[8..].copy_from_slice(&below.to_ne_bytes());
     let arguments = [ruleset as usize, LANDLOCK_RULE_PATH_BENEATH, rule.as_ptr() as usize, 0, 0, 0];
     // SAFETY: the packed structure of twelve bytes that this rule type has.
@@ -379,16 +386,25 @@ fn rlimit(w: &[u64; 6]) -> Done {
     done(unsafe { sys::call(nr::PRLIMIT64, [0, resource, wanted.as_ptr() as usize, 0, 0, 0]) })
 }
 
-/// No capability in any set, and no way to one: user 0 is an ordinary user.
+/// No capability in any set, and no way to one: user 0 is an ordinary user. Who may not
+/// change the bounding set has nothing to gain from it: no_new_privs stands by then.
 fn drop_privileges() -> Done {
     const NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED: usize = 0xef;
     let mut capability = 0;
     while prctl(PR_CAPBSET_DROP, capability, 0).is_ok() {
         capability += 1;
     }
-    prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0)?;
+    match prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0) {
+        Err(sys::EPERM) if gains_nothing() => {}
+        other => other?,
+    }
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
     done(sys::set_capabilities(0))
+}
+
+fn gains_nothing() -> bool {
+    const PR_GET_NO_NEW_PRIVS: usize = 39;
+    sys::numbers(nr::PRCTL, [PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0]) == Ok(1)
 }
 
 /// The init itself needs no capability once the command runs.

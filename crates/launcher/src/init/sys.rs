@@ -10,6 +10,7 @@ compile_error!("the structures of system calls are written for 64-bit machines")
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) i32);
 
+pub(crate) const EPERM: Errno = Errno(1);
 pub(crate) const ENOENT: Errno = Errno(2);
 pub(crate) const EINTR: Errno = Errno(4);
 pub(crate) const ENOEXEC: Errno = Errno(8);
@@ -18,6 +19,7 @@ pub(crate) const EACCES: Errno = Errno(13);
 pub(crate) const EEXIST: Errno = Errno(17);
 pub(crate) const ENOTDIR: Errno = Errno(20);
 pub(crate) const EINVAL: Errno = Errno(22);
+pub(crate) const ELOOP: Errno = Errno(40);
 pub(crate) const EBADMSG: Errno = Errno(74);
 pub(crate) const ESTALE: Errno = Errno(116);
 

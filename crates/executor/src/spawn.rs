@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ringfence_output_capture::{Activity, Sink};
 use ringfence_resource_limits::hard_ceiling;
-use ringfence_sandbox::{Enforcement, Process, Rlimit, Sandbox, Stdio};
+use ringfence_sandbox::{Enforcement, Process, Rlimit, Sandbox, Stdio, Tree};
 use tokio::sync::Notify;
 
 use crate::control::Control;
@@ -23,7 +23,7 @@ use crate::prepared::Prepared;
 use crate::process::{arguments, program, variables};
 use crate::pumps::{self, Pipes};
 use crate::queue::Queue;
-use crate::request::{OutputEvents, RunRequest};
+use crate::request::{Command, OutputEvents, RunRequest};
 use crate::run_id::RunId;
 use crate::running::{RunHandle, Running};
 use crate::stdin;
@@ -46,14 +46,14 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     Watch::check(&prepared.limits.watched)?;
     let (process, missing) = process(&request)?;
     let sandbox = sandbox(&prepared)?;
-    let about = about(&request, &sandbox, missing);
 
     let stdin = stdin::open(request.stdin)?;
     let (pipes, [stdout, stderr]) = Pipes::open()?;
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
-    let tree = Arc::new(sandbox.start(&process, &stdio).map_err(|e| prepared.no_sandbox(e))?);
+    let (sandbox, tree) = start(&prepared, sandbox, &process, &stdio)?;
+    let (about, tree) = (about(&prepared, &request.command, &sandbox, missing), Arc::new(tree));
     drop(stdio);
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
 
@@ -92,13 +92,17 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
 }
 
-fn about(request: &RunRequest, sandbox: &Sandbox, missing: Vec<String>) -> About {
-    let prepared = &request.prepared;
+fn about(
+    prepared: &Arc<Prepared>,
+    command: &Command,
+    sandbox: &Sandbox,
+    missing: Vec<String>,
+) -> About {
     let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
     About {
         run: RunId::generate(),
         prepared: Arc::clone(prepared),
-        command: prepared.shown(&request.command),
+        command: prepared.shown(command),
         backend: sandbox.backend(),
         enforcement: enforcement(sandbox, prepared),
         warnings: known.chain(missing).collect(),
@@ -113,6 +117,25 @@ fn deadlines(prepared: &Prepared, clock: Clock) -> Deadlines {
 /// The sandbox of a profile, as the host can give it now.
 pub(crate) fn sandbox(prepared: &Prepared) -> Result<Sandbox, RunError> {
     Sandbox::prepare(&prepared.spec).map_err(|source| prepared.no_sandbox(source))
+}
+
+/// Starts the command in the strongest sandbox that this machine gives.
+fn start(
+    prepared: &Prepared,
+    mut sandbox: Sandbox,
+    process: &Process,
+    stdio: &Stdio,
+) -> Result<(Sandbox, Tree), RunError> {
+    loop {
+        let error = match sandbox.start(process, stdio) {
+            Ok(tree) => return Ok((sandbox, tree)),
+            Err(error) => error,
+        };
+        match sandbox.fall_back(&error) {
+            Some(weaker) => sandbox = weaker.map_err(|source| prepared.no_sandbox(source))?,
+            None => return Err(prepared.no_sandbox(error)),
+        }
+    }
 }
 
 /// What the sandbox enforces, and what the limits do.

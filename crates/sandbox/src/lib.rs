@@ -23,7 +23,11 @@ mod unheld;
 
 pub use enforcement::{Backend, Enforcement, Level};
 pub use error::SandboxError;
-pub use linux::doctor::{Check, doctor};
+pub use linux::{
+    doctor::{Check, VERDICT, doctor},
+    remedy::apparmor_profile,
+    rung::Rung,
+};
 pub use ringfence_launcher::{
     Denied, DeniedKind, ExitStatus, Report, StepFailure, Tree, TreeUsage, flush_reaper,
 };

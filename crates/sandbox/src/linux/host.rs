@@ -10,8 +10,8 @@
 
 use crate::{
     error::SandboxError,
-    linux::{present::present, stores},
-    spec::{FileView, Files, Network, SandboxSpec},
+    linux::{present::present, reach::Grant, rung::Ground, stores},
+    spec::{Confinement, FileView, Files, Network, SandboxSpec},
     unheld::Unheld,
 };
 use ringfence_launcher::Identity;
@@ -31,7 +31,7 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    fn look(path: &Path) -> io::Result<Self> {
+    pub(crate) fn look(path: &Path) -> io::Result<Self> {
         let path = fs::canonicalize(path)?;
         let meta = fs::symlink_metadata(&path)?;
         Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
@@ -64,6 +64,8 @@ pub(crate) struct Written {
 pub(crate) struct Host {
     /// The caller is the super-user.
     pub(crate) root: bool,
+    /// The caller has `CAP_SYS_ADMIN`; asked for without a sandbox only.
+    pub(crate) admin: bool,
     pub(crate) landlock_abi: u32,
     /// Directories that are replaced by private ones; links and missing ones left out.
     pub(crate) private: Vec<PathBuf>,
@@ -81,6 +83,16 @@ pub(crate) struct Host {
     pub(crate) resolver: Option<Written>,
     /// `/etc/hosts` with `localhost`, where the host's has none.
     pub(crate) hosts: Option<(Located, String)>,
+    /// What the sandbox stands on.
+    pub(crate) ground: Ground,
+    /// What is granted where nothing can be mounted.
+    pub(crate) grants: Vec<Grant>,
+    /// Those of `hidden` that the built-in list names.
+    pub(crate) built_in: Vec<PathBuf>,
+    /// Protected paths that are there.
+    pub(crate) protected: Vec<Located>,
+    /// Hidden paths with wildcards: what comes to match later is not hidden.
+    pub(crate) open_globs: Vec<PathBuf>,
     /// Protected paths that no mount can hold.
     pub(crate) unheld: Vec<Unheld>,
     /// Oddities that were left out.
@@ -96,6 +108,9 @@ impl Host {
     pub(crate) fn look(spec: &SandboxSpec, landlock_abi: u32) -> Result<Self, SandboxError> {
         let root = nix::unistd::geteuid().is_root();
         let mut host = Self { root, landlock_abi, ..Self::default() };
+        if spec.confinement == Confinement::Host {
+            host.admin = is_admin();
+        }
         if root {
             host.proc_guard.clone_from(&PROC_GUARD);
         }
@@ -172,6 +187,7 @@ impl Host {
             // Named on purpose: the built-in list gives way.
             let named = |list: &[Located]| list.iter().any(|named| named.path == place.path);
             if !named(&self.readable) && !named(&self.writable) {
+                self.built_in.push(place.path.clone());
                 hidden.push(place);
             }
         }
@@ -246,6 +262,15 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
 static PROC_GUARD: LazyLock<Vec<&str>> =
     LazyLock::new(|| existing(Path::new("/proc"), stores::IN_PROC));
 static HOST_DEVICES: LazyLock<Vec<&str>> = LazyLock::new(|| existing(Path::new("/dev"), DEVICES));
+
+/// Whether this process has `CAP_SYS_ADMIN`, as `/proc` tells it.
+fn is_admin() -> bool {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_some_and(|set| set & CAP_SYS_ADMIN != 0)
+}
 
 fn existing(dir: &Path, names: &'static [&'static str]) -> Vec<&'static str> {
     names.iter().copied().filter(|name| dir.join(name).exists()).collect()

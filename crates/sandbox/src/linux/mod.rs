@@ -3,8 +3,13 @@
 pub(crate) mod describe;
 pub(crate) mod doctor;
 pub(crate) mod host;
+pub(crate) mod landlock;
+pub(crate) mod levels;
 pub(crate) mod mounts;
 pub(crate) mod plan;
 pub(crate) mod present;
+pub(crate) mod reach;
+pub(crate) mod remedy;
+pub(crate) mod rung;
 pub(crate) mod seccomp;
 pub(crate) mod stores;

@@ -15,7 +15,10 @@
 //! 4. copies are taken of its parts, and everything goes to its place, outermost
 //!    first.
 
-use super::host::{Host, Located};
+use super::{
+    host::{Host, Located},
+    rung::Rung,
+};
 use ringfence_launcher::{
     Identity, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY, Slot, Step,
 };
@@ -319,8 +322,14 @@ impl<'h> Builder<'h> {
         tree
     }
 
-    /// A `/proc` of the command's own PID namespace.
+    /// A `/proc` of the command's own PID namespace, or the outer one, which nobody may change.
     fn proc(&mut self) {
+        if self.host.ground.rung == Rung::OuterProc {
+            let attributes =
+                MountAttributes { set: READ_ONLY | PLAIN, recursive: true, private: false };
+            self.steps.push(Step::MountAttr { path: "/proc".into(), attributes });
+            return;
+        }
         let into = self.slot();
         let attributes = PLAIN | NO_EXEC;
         self.steps.push(Step::NewFs { into, kind: "proc", options: Vec::new(), attributes });
@@ -403,8 +412,7 @@ mod tests {
                 content: "nameserver 127.0.0.53\n".into(),
             }),
             hosts: Some((at("/etc/hosts", 12, false), "127.0.0.1 localhost\n".into())),
-            unheld: Vec::new(),
-            warnings: Vec::new(),
+            ..Host::default()
         }
     }
 

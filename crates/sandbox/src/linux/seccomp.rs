@@ -14,6 +14,7 @@
 //! Deliberately not here: anything another wall keeps already (signals, tracing
 //! of strangers, files), because a filter can see numbers and no paths.
 
+use crate::spec::Network;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 /// What happens to one call.
@@ -38,6 +39,8 @@ enum Test {
     OnlyOf(&'static [u32]),
     /// socket(2): few families, and few protocols of netlink.
     Socket,
+    /// socket(2): Unix sockets only.
+    OnlyUnix,
 }
 
 /// `CLONE_NEW*` as clone(2) takes them.
@@ -52,6 +55,9 @@ const TERMINAL_TRICKS: &[u32] = &[0x5412, 0x541c, 0x541d];
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, 0x4_0000, u32::MAX];
 /// The sandbox's init: it has the same user, which is all that prlimit(2) asks for.
 const INIT: &[u32] = &[1];
+/// prlimit(2) without a process number.
+const MYSELF: &[u32] = &[0];
+const ONLY_UNIX: &[u32] = &[1];
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 const FAMILIES: &[u32] = &[1, 2, 10];
 const AF_NETLINK: u32 = 16;
@@ -116,6 +122,23 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_nfsservctl,
 ];
 
+/// Calls that reach the host's memory, semaphores and queues, where these are not the command's own.
+const SHARED: &[libc::c_long] = &[
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+];
+
 /// open_tree_attr(2), Linux 6.15.
 const OPEN_TREE_ATTR: libc::c_long = 467;
 /// quotactl_fd(2), Linux 5.14.
@@ -159,16 +182,29 @@ pub(crate) type Instruction = [u8; 8];
 
 /// The filter for every command in a sandbox. It never changes, so it is made once.
 pub(crate) fn filter() -> Vec<Instruction> {
-    static FILTER: LazyLock<Vec<Instruction>> = LazyLock::new(assemble);
+    static FILTER: LazyLock<Vec<Instruction>> = LazyLock::new(|| assemble(&rules()));
     FILTER.clone()
 }
 
-fn assemble() -> Vec<Instruction> {
+/// The filter for a command that shares the host's network, IPC and process numbers: it keeps
+/// them out of reach.
+pub(crate) fn filter_on_host(network: Network) -> Vec<Instruction> {
+    let mut rules = rules();
+    let refused = SHARED.iter().map(|call| (number(*call), Action::Errno(libc::EPERM)));
+    rules.extend(refused);
+    rules.insert(number(libc::SYS_prlimit64), Action::Test(Test::OnlyOf(MYSELF)));
+    if network == Network::Deny {
+        rules.insert(number(libc::SYS_socket), Action::Test(Test::OnlyUnix));
+    }
+    assemble(&rules)
+}
+
+fn assemble(rules: &BTreeMap<u32, Action>) -> Vec<Instruction> {
     let mut assembler = Assembler::default();
     assembler.load(OFFSET_ARCHITECTURE);
     assembler.answer_unless(JUMP_EQUAL, ARCHITECTURE, Action::Errno(libc::ENOSYS));
     assembler.load(OFFSET_NUMBER);
-    assembler.search(&ranges(&rules()));
+    assembler.search(&ranges(rules));
     assembler.close();
     assembler.code
 }
@@ -330,6 +366,11 @@ impl Assembler {
                 self.answer(refused);
             }
             Test::Socket => self.socket(),
+            Test::OnlyUnix => {
+                self.load(offset_argument(0));
+                self.if_one_of(ONLY_UNIX, Action::Allow);
+                self.answer(Action::Errno(libc::EAFNOSUPPORT));
+            }
         }
     }
 

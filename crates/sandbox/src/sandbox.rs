@@ -52,9 +52,9 @@ impl Sandbox {
     pub fn prepare_by_trying(spec: &SandboxSpec) -> Result<Self, SandboxError> {
         let ground = rung::known(spec);
         if spec.confinement == Confinement::Sandbox && !rung::is_proven(spec, &ground) {
-            let ground = rung::find(spec, ground.rung)?;
-            rung::remember(spec, &ground);
-            return Self::on(spec, ground);
+            let found = rung::find(spec, ground.rung)?;
+            rung::replace(spec, &ground, &found);
+            return Self::on(spec, found);
         }
         Self::on(spec, ground)
     }
@@ -128,17 +128,14 @@ impl Sandbox {
         if self.spec.confinement == Confinement::Host || !rung::may_be_refusal(error) {
             return None;
         }
-        let ground = match rung::find(&self.spec, self.host.ground.rung) {
-            Ok(ground)
-                if ground.rung == self.host.ground.rung && ground.deaf == self.host.ground.deaf =>
-            {
-                return None;
-            }
-            Ok(ground) => ground,
+        let better = &self.host.ground;
+        let found = match rung::find(&self.spec, better.rung) {
+            Ok(found) if found.rung == better.rung && found.deaf == better.deaf => return None,
+            Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
-        rung::remember(&self.spec, &ground);
-        Some(Self::on(&self.spec, ground))
+        rung::replace(&self.spec, better, &found);
+        Some(Self::on(&self.spec, found))
     }
 
     /// What a command will see, write, reach and use up, in plain words, a line each.

@@ -358,7 +358,11 @@ fn kernel_files_cannot_be_written_even_by_root() {
             if sys {
                 let file = "/sys/kernel/mm/transparent_hugepage/enabled";
                 if is_root() && Path::new(file).exists() {
-                    write(&spec, rung, &format!("v=$(sed 's/.*\\[//;s/\\].*//' {file}) && echo $v > {file}"));
+                    write(
+                        &spec,
+                        rung,
+                        &format!("v=$(sed 's/.*\\[//;s/\\].*//' {file}) && echo $v > {file}"),
+                    );
                 }
             }
         }
@@ -398,7 +402,11 @@ fn without_a_sandbox_no_signal_leaves_the_tree() {
     works(&spec, rung, "timeout 0.01 sleep 60; test $? = 124");
     works(&spec, rung, "set -m; sleep 60 & kill -STOP %1 && kill -CONT %1 && kill %1");
     if is_root() {
-        works(&spec, rung, "grep -q 'NoNewPrivs:.0' /proc/self/status && unshare -m mount -t tmpfs none /mnt");
+        works(
+            &spec,
+            rung,
+            "grep -q 'NoNewPrivs:.0' /proc/self/status && unshare -m mount -t tmpfs none /mnt",
+        );
     } else {
         works(&spec, rung, "grep -q 'NoNewPrivs:.1' /proc/self/status");
     }
@@ -479,8 +487,7 @@ fn finds(wrapper: &[&str], expect: &str) {
 /// A shell script in a user and mount namespace of its own, then this program.
 fn in_namespace(script: &str, expect: &str) {
     let script = format!("{script} && exec \"$@\"");
-    let wrapper =
-        ["unshare", "-r", "-m", "--propagation", "private", "sh", "-c", &script, "sh"];
+    let wrapper = ["unshare", "-r", "-m", "--propagation", "private", "sh", "-c", &script, "sh"];
     finds(&wrapper, expect);
 }
 

@@ -24,6 +24,8 @@ const RULESET: Slot = Slot(255);
 
 /// The first interface that lets files move between directories at all.
 pub(crate) const LEAST_ABI: u32 = 2;
+/// The first interface that knows emptying a file.
+pub(crate) const TRUNCATE_ABI: u32 = 3;
 /// The first interface that knows scopes: signals, abstract sockets.
 pub(crate) const SCOPES_ABI: u32 = 6;
 
@@ -51,7 +53,7 @@ fn all_rights(abi: u32) -> u64 {
         | READ_DIR
         | REMOVE_AND_MAKE
         | since(2, REFER)
-        | since(3, TRUNCATE)
+        | since(TRUNCATE_ABI, TRUNCATE)
         | since(5, IOCTL_DEV)
 }
 

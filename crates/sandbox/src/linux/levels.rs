@@ -65,11 +65,7 @@ fn files(host: &Host) -> Level {
     }
     let why = "without mounts the modes, owners, times and attributes of the caller's other files \
                can be changed";
-    let mut missing = vec![why.to_owned()];
-    if host.landlock_abi < 3 {
-        missing.push("they can be emptied (truncate is kept from Linux 6.2 on)".to_owned());
-    }
-    level(&missing)
+    Level::Partial(why.to_owned())
 }
 
 fn hidden(host: &Host) -> Level {
@@ -136,6 +132,11 @@ fn ipc(spec: &SandboxSpec, host: &Host) -> Level {
     let shared = spec.network == Network::Inherit || host.ground.rung == Rung::Landlock;
     if shared && host.landlock_abi < SCOPES_ABI {
         let why = "abstract sockets of the host can be reached on the host's network";
+        return Level::Partial(why.to_owned());
+    }
+    if host.ground.rung == Rung::Landlock {
+        let why = "without namespaces System V objects of the host are listed in /proc, though \
+                   they cannot be used";
         return Level::Partial(why.to_owned());
     }
     Level::Full

@@ -80,7 +80,8 @@ fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
 fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
     let mut setup = vec![Step::Subreaper];
     let mut walls = raise(spec, host, false, &mut setup);
-    walls.push(filter(seccomp::filter_on_host(spec.network), host));
+    let knows_truncate = host.landlock_abi >= landlock::TRUNCATE_ABI;
+    walls.push(filter(seccomp::filter_on_host(spec.network, knows_truncate), host));
     let view = matches!(spec.files, Files::View(_));
     let temp = view.then(|| landlock::temp_rights(host.landlock_abi));
     Frame { namespaces: 0, setup, walls, temp }
@@ -222,6 +223,66 @@ mod tests {
         assert_eq!(plan.namespaces, 0);
         insta::assert_snapshot!(plan.to_string());
         plan.encode().expect("the order is sound");
+    }
+
+    fn at(path: &str, inode: u64, directory: bool) -> Located {
+        Located { path: path.into(), inode: (1, inode), directory }
+    }
+
+    /// The second interface is that of Debian 12, the seventh that of the newest kernel.
+    #[test]
+    fn without_namespaces_landlock_and_the_filter_are_the_walls() {
+        use super::super::{
+            reach::{Access, Grant},
+            rung::Ground,
+        };
+        let grant = |place, access| Grant { place, access };
+        let ground = Ground { rung: Rung::Landlock, ..Ground::default() };
+        for abi in [2, 7] {
+            let host = Host {
+                landlock_abi: abi,
+                ground: ground.clone(),
+                writable: vec![at("/home/u/ws", 4, true)],
+                hidden: vec![at("/home/u/.ssh", 5, true)],
+                grants: vec![
+                    grant(at("/", 1, true), Access::List),
+                    grant(at("/dev/null", 2, false), Access::Device),
+                    grant(at("/home/u/.profile", 3, false), Access::Read),
+                    grant(at("/home/u/ws", 4, true), Access::Write),
+                    grant(at("/usr", 6, true), Access::Read),
+                ],
+                ..Host::default()
+            };
+            let spec = SandboxSpec {
+                files: Files::View(crate::spec::FileView::default()),
+                ..spec(Confinement::Sandbox)
+            };
+            let frame = frame(&spec, &host);
+            let temp = at("/tmp/run", 9, true);
+            let process = process(Program::Path("/bin/x".into()));
+            let plan = plan(&frame, &process, Some(&temp)).expect("no NUL bytes");
+            assert_eq!(plan.namespaces, 0);
+            plan.encode().expect("the order is sound");
+            let levels = super::super::levels::levels(&spec, &host);
+            let levels: Vec<_> =
+                levels.iter().map(|(name, level)| format!("{name}: {level}")).collect();
+            insta::assert_snapshot!(
+                format!("without_namespaces_{abi}"),
+                format!("{plan}\n{}", levels.join("\n"))
+            );
+        }
+    }
+
+    #[test]
+    fn files_that_are_shared_leave_a_domain_that_nobody_is_traced_from() {
+        use super::super::rung::Ground;
+        for (abi, network) in [(3, Network::Deny), (5, Network::Deny), (6, Network::Inherit)] {
+            let ground = Ground { rung: Rung::Landlock, ..Ground::default() };
+            let host = Host { landlock_abi: abi, ground, ..Host::default() };
+            let frame = frame(&SandboxSpec { network, ..spec(Confinement::Sandbox) }, &host);
+            assert!(frame.walls.contains(&landlock::ENFORCE), "interface {abi}");
+            assert!(frame.temp.is_none());
+        }
     }
 
     #[test]

@@ -76,12 +76,12 @@ pub(crate) fn is_proven(spec: &SandboxSpec, ground: &Ground) -> bool {
     })
 }
 
-/// A command has run on this ground.
+/// A command has run on this ground. A rung that was asked for by name proves nothing.
 pub(crate) fn prove(spec: &SandboxSpec, ground: &Ground) {
-    with_known(spec, |known| match known {
-        Some(known) if known.ground != *ground => {}
-        known => *known = Some(Known { ground: ground.clone(), proven: true }),
-    });
+    if known(spec) == *ground {
+        let known = Known { ground: ground.clone(), proven: true };
+        with_known(spec, |place| *place = Some(known));
+    }
 }
 
 /// The best ground from `rung` down on which a sandbox of this kind stands, by trying each.
@@ -112,10 +112,12 @@ pub(crate) fn find(spec: &SandboxSpec, rung: Rung) -> Result<Ground, SandboxErro
     Err(SandboxError::Unavailable { why, remedy: doctor::remedy() })
 }
 
-/// Remembers what was found.
-pub(crate) fn remember(spec: &SandboxSpec, ground: &Ground) {
-    let known = Known { ground: ground.clone(), proven: false };
-    with_known(spec, |place| *place = Some(known));
+/// Remembers that `better`, which was known, does not stand, and what does.
+pub(crate) fn replace(spec: &SandboxSpec, better: &Ground, found: &Ground) {
+    if known(spec) == *better {
+        let known = Known { ground: found.clone(), proven: false };
+        with_known(spec, |place| *place = Some(known));
+    }
 }
 
 /// The same walls around nothing in particular: no path of the caller's can be what fails.

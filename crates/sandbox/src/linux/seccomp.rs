@@ -41,6 +41,8 @@ enum Test {
     Socket,
     /// socket(2): Unix sockets only.
     OnlyUnix,
+    /// open(2): a file is emptied without being opened for writing; which argument has the flags.
+    Empties(u8),
 }
 
 /// `CLONE_NEW*` as clone(2) takes them.
@@ -139,6 +141,12 @@ const SHARED: &[libc::c_long] = &[
     libc::SYS_mq_unlink,
 ];
 
+/// open(2) in its forms, and which argument has the flags.
+#[cfg(target_arch = "x86_64")]
+const OPENING: &[(libc::c_long, u8)] = &[(libc::SYS_open, 1), (libc::SYS_openat, 2)];
+#[cfg(not(target_arch = "x86_64"))]
+const OPENING: &[(libc::c_long, u8)] = &[(libc::SYS_openat, 2)];
+
 /// open_tree_attr(2), Linux 6.15.
 const OPEN_TREE_ATTR: libc::c_long = 467;
 /// quotactl_fd(2), Linux 5.14.
@@ -187,14 +195,23 @@ pub(crate) fn filter() -> Vec<Instruction> {
 }
 
 /// The filter for a command that shares the host's network, IPC and process numbers: it keeps
-/// them out of reach.
-pub(crate) fn filter_on_host(network: Network) -> Vec<Instruction> {
+/// them out of reach. Where Landlock does not know emptying a file, the ways to do that without
+/// opening it for writing are refused.
+pub(crate) fn filter_on_host(network: Network, knows_truncate: bool) -> Vec<Instruction> {
     let mut rules = rules();
     let refused = SHARED.iter().map(|call| (number(*call), Action::Errno(libc::EPERM)));
     rules.extend(refused);
     rules.insert(number(libc::SYS_prlimit64), Action::Test(Test::OnlyOf(MYSELF)));
     if network == Network::Deny {
         rules.insert(number(libc::SYS_socket), Action::Test(Test::OnlyUnix));
+    }
+    if !knows_truncate {
+        rules.insert(number(libc::SYS_truncate), Action::Errno(libc::EPERM));
+        // Its flags lie in memory; libraries fall back to openat(2).
+        rules.insert(number(libc::SYS_openat2), Action::Errno(libc::ENOSYS));
+        for &(call, flags) in OPENING {
+            rules.insert(number(call), Action::Test(Test::Empties(flags)));
+        }
     }
     assemble(&rules)
 }
@@ -366,12 +383,34 @@ impl Assembler {
                 self.answer(refused);
             }
             Test::Socket => self.socket(),
+            Test::Empties(flags) => self.empties(flags),
             Test::OnlyUnix => {
                 self.load(offset_argument(0));
                 self.if_one_of(ONLY_UNIX, Action::Allow);
                 self.answer(Action::Errno(libc::EAFNOSUPPORT));
             }
         }
+    }
+
+    /// Writing is asked for by one of the two lowest bits: both ask for neither reading nor writing.
+    fn empties(&mut self, flags: u8) {
+        const WRITE_ONLY: u32 = 1;
+        const READ_AND_WRITE: u32 = 2;
+        let refused = Action::Errno(libc::EPERM);
+        self.load(offset_argument(flags));
+        self.answer_unless(JUMP_BITS, libc::O_TRUNC as u32, Action::Allow);
+        let lowest = self.code.len();
+        self.emit(JUMP_BITS, 1, 0, WRITE_ONLY);
+        self.either(JUMP_BITS, READ_AND_WRITE, Action::Allow, refused);
+        debug_assert_eq!(self.code.len(), lowest + 2, "the jump leads to the next line");
+        self.either(JUMP_BITS, READ_AND_WRITE, refused, Action::Allow);
+    }
+
+    /// Goes to one answer or the other.
+    fn either(&mut self, comparison: u16, with: u32, holds: Action, fails: Action) {
+        let here = self.code.len();
+        self.open.extend([(here, IF_TRUE, holds), (here, IF_FALSE, fails)]);
+        self.emit(comparison, 0, 0, with);
     }
 
     fn if_one_of(&mut self, values: &[u32], action: Action) {
@@ -396,7 +435,10 @@ mod tests {
 
     /// Runs the filter as the kernel does.
     fn verdict(arch: u32, call: u32, arguments: [u64; 6]) -> u32 {
-        let code = filter();
+        verdict_of(&filter(), arch, call, arguments)
+    }
+
+    fn verdict_of(code: &[Instruction], arch: u32, call: u32, arguments: [u64; 6]) -> u32 {
         let word = |offset: u32| match offset {
             0 => call,
             4 => arch,
@@ -429,6 +471,38 @@ mod tests {
         };
         let got = verdict(ARCHITECTURE, number(call), arguments);
         assert_eq!(got, expect, "call {call} {arguments:x?}");
+    }
+
+    #[test]
+    fn on_the_host_its_network_ipc_and_processes_are_out_of_reach() {
+        let check = |network, knows_truncate, call, arguments, expect: Option<i32>| {
+            let code = filter_on_host(network, knows_truncate);
+            let expect =
+                expect.map_or(SECCOMP_RET_ALLOW, |errno| SECCOMP_RET_ERRNO | errno.unsigned_abs());
+            let got = verdict_of(&code, ARCHITECTURE, number(call), arguments);
+            assert_eq!(got, expect, "call {call} {arguments:x?}");
+        };
+        let refused = Some(libc::EAFNOSUPPORT);
+        for (family, deny) in [(1, None), (2, refused), (10, refused), (16, refused), (40, refused)]
+        {
+            check(Network::Deny, true, libc::SYS_socket, first(family), deny);
+        }
+        check(Network::Inherit, true, libc::SYS_socket, first(2), None);
+        for call in [libc::SYS_shmget, libc::SYS_semop, libc::SYS_msgrcv, libc::SYS_mq_open] {
+            check(Network::Inherit, true, call, [0; 6], Some(libc::EPERM));
+        }
+        check(Network::Deny, true, libc::SYS_prlimit64, first(0), None);
+        check(Network::Deny, true, libc::SYS_prlimit64, first(77), Some(libc::EPERM));
+        let with = |mode: i32| [0, 0, (libc::O_TRUNC | mode) as u64, 0, 0, 0];
+        for (mode, expect) in [(0, Some(libc::EPERM)), (1, None), (2, None), (3, Some(libc::EPERM))]
+        {
+            check(Network::Deny, false, libc::SYS_openat, with(mode), expect);
+            check(Network::Deny, true, libc::SYS_openat, with(mode), None);
+            check(Network::Deny, false, libc::SYS_openat, [0, 0, mode as u64, 0, 0, 0], None);
+        }
+        check(Network::Deny, false, libc::SYS_truncate, [0; 6], Some(libc::EPERM));
+        check(Network::Deny, false, libc::SYS_openat2, [0; 6], Some(libc::ENOSYS));
+        check(Network::Deny, true, libc::SYS_truncate, [0; 6], None);
     }
 
     fn first(argument: u64) -> [u64; 6] {

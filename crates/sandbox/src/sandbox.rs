@@ -8,7 +8,7 @@ use crate::{
         host::{Host, Located},
         landlock, levels, mounts,
         plan::{self, Frame},
-        reach::reach,
+        reach::{check, reach, unheld},
         rung::{self, Ground, Rung},
     },
     spec::{Confinement, Files, Process, SandboxSpec, Stdio, Trace},
@@ -242,9 +242,9 @@ fn without_mounts(spec: &SandboxSpec, host: &mut Host) -> Result<(), SandboxErro
         return Err(SandboxError::Unavailable { why, remedy: doctor::remedy() });
     }
     if let Files::View(view) = &spec.files {
-        landlock::check(host, view)?;
+        check(host, view)?;
         host.grants = reach(host, view, &spec.workspace);
-        host.unheld.extend(landlock::unheld(host));
+        host.unheld.extend(unheld(host));
         host.unheld.sort();
         host.unheld.dedup();
     }

@@ -92,7 +92,7 @@ pub(crate) struct Host {
     /// Protected paths that are there.
     pub(crate) protected: Vec<Located>,
     /// Hidden paths with wildcards: what comes to match later is not hidden.
-    pub(crate) open_globs: Vec<PathBuf>,
+    pub(crate) open_globs: Vec<String>,
     /// Protected paths that no mount can hold.
     pub(crate) unheld: Vec<Unheld>,
     /// Oddities that were left out.

@@ -9,14 +9,10 @@
 
 use super::{
     host::{Host, Located},
-    reach::{Access, Grant, is_below},
+    reach::{Access, Grant},
     rung::Rung,
 };
-use crate::{
-    error::SandboxError,
-    spec::{FileView, Files, Network, SandboxSpec},
-    unheld::{Before, Unheld},
-};
+use crate::spec::{Files, Network, SandboxSpec};
 use ringfence_launcher::{Identity, Slot, Step};
 use std::path::Path;
 
@@ -183,44 +179,4 @@ pub(crate) fn temp_rights(abi: u32) -> u64 {
 /// Grants that directory.
 pub(crate) fn allow_temp(rights: u64, place: &Located) -> Step {
     allow(&place.path, rights, Some(place.identity()), false)
-}
-
-/// What Landlock alone cannot give, as an error that names it.
-pub(crate) fn check(host: &Host, view: &FileView) -> Result<(), SandboxError> {
-    const WHY: &str = "without mounts a writable tree is writable as a whole";
-    let cannot = |what: String, why: &str| {
-        Err(SandboxError::CannotHold { what, why: why.to_owned(), remedy: super::doctor::remedy() })
-    };
-    if view.overlay.is_some() {
-        return cannot("the layer over the workspace".into(), "it has to be mounted");
-    }
-    if host.writable.iter().any(|place| place.path == Path::new("/")) {
-        return cannot("`/proc` and `/sys` inside the writable path `/`".into(), WHY);
-    }
-    for writable in &host.writable {
-        let inside = |path: &Path| is_below(path, &writable.path) || path == writable.path;
-        let named = host.hidden.iter().filter(|place| !host.built_in.contains(&place.path));
-        if let Some(hidden) = named.map(|place| &place.path).find(|path| inside(path)) {
-            let tree = writable.path.display();
-            return cannot(format!("the hidden path `{}` in `{tree}`", hidden.display()), WHY);
-        }
-        let readable = host.readable.iter().map(|place| &place.path);
-        if let Some(readable) = readable.into_iter().find(|path| inside(path)) {
-            let tree = writable.path.display();
-            let what = format!("the readable path `{}` in `{tree}`", readable.display());
-            return cannot(what, "without mounts it would be writable like the tree around it");
-        }
-    }
-    Ok(())
-}
-
-/// Protected paths that are there, which no mount holds: their changes are to be undone.
-pub(crate) fn unheld(host: &Host) -> Vec<Unheld> {
-    let below = |path: &Path| {
-        let roots = host.writable.iter().filter(|root| is_below(path, &root.path));
-        let root = roots.min_by_key(|root| root.path.as_os_str().len())?;
-        let path = path.strip_prefix(&root.path).ok()?.to_owned();
-        Some(Unheld { root: root.path.clone(), path, before: Before::Something })
-    };
-    host.protected.iter().filter_map(|place| below(&place.path)).collect()
 }

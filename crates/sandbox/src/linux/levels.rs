@@ -69,7 +69,8 @@ fn files(host: &Host) -> Level {
 }
 
 fn hidden(host: &Host) -> Level {
-    let mut missing: Vec<_> = host.open_globs.iter().map(|glob| open_glob(glob)).collect();
+    let later = |glob| format!("what comes to match `{glob}` after the start can be read");
+    let mut missing: Vec<_> = host.open_globs.iter().map(later).collect();
     if host.ground.rung == Rung::Landlock {
         missing.extend(shown_in_writable(host));
         if host.hidden.iter().any(|place| place.directory) {
@@ -77,10 +78,6 @@ fn hidden(host: &Host) -> Level {
         }
     }
     level(&missing)
-}
-
-fn open_glob(glob: &Path) -> String {
-    format!("what comes to match `{}` after the start can be read", glob.display())
 }
 
 /// Credential stores that a writable tree shows, as no mount covers them.

@@ -9,8 +9,15 @@
 //! The one trap: the siblings are those of this moment. A file that comes later to a directory
 //! with something hidden in it is not seen by a command that runs already.
 
-use super::host::{Host, Located};
-use crate::spec::{FileView, ReadScope};
+use super::{
+    doctor,
+    host::{Host, Located},
+};
+use crate::{
+    error::SandboxError,
+    spec::{FileView, ReadScope},
+    unheld::{Before, Unheld},
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -135,6 +142,46 @@ fn look(path: &Path) -> Option<Located> {
     let meta = fs::symlink_metadata(path).ok()?;
     let (inode, directory) = ((meta.dev(), meta.ino()), meta.is_dir());
     (!meta.is_symlink()).then(|| Located { path: path.to_owned(), inode, directory })
+}
+
+/// What Landlock alone cannot give, as an error that names it.
+pub(crate) fn check(host: &Host, view: &FileView) -> Result<(), SandboxError> {
+    const WHY: &str = "without mounts a writable tree is writable as a whole";
+    let cannot = |what: String, why: &str| {
+        Err(SandboxError::CannotHold { what, why: why.to_owned(), remedy: doctor::remedy() })
+    };
+    if view.overlay.is_some() {
+        return cannot("the layer over the workspace".into(), "it has to be mounted");
+    }
+    if host.writable.iter().any(|place| place.path == Path::new("/")) {
+        return cannot("`/proc` and `/sys` inside the writable path `/`".into(), WHY);
+    }
+    for writable in &host.writable {
+        let inside = |path: &Path| is_below(path, &writable.path) || path == writable.path;
+        let named = host.hidden.iter().filter(|place| !host.built_in.contains(&place.path));
+        if let Some(hidden) = named.map(|place| &place.path).find(|path| inside(path)) {
+            let tree = writable.path.display();
+            return cannot(format!("the hidden path `{}` in `{tree}`", hidden.display()), WHY);
+        }
+        let mut readable = view.readable.iter().filter_map(|path| fs::canonicalize(path).ok());
+        if let Some(readable) = readable.find(|path| inside(path)) {
+            let tree = writable.path.display();
+            let what = format!("the readable path `{}` in `{tree}`", readable.display());
+            return cannot(what, "without mounts it would be writable like the tree around it");
+        }
+    }
+    Ok(())
+}
+
+/// Protected paths that are there, which no mount holds: their changes are to be undone.
+pub(crate) fn unheld(host: &Host) -> Vec<Unheld> {
+    let below = |path: &Path| {
+        let roots = host.writable.iter().filter(|root| is_below(path, &root.path));
+        let root = roots.min_by_key(|root| root.path.as_os_str().len())?;
+        let path = path.strip_prefix(&root.path).ok()?.to_owned();
+        Some(Unheld { root: root.path.clone(), path, before: Before::Something })
+    };
+    host.protected.iter().filter_map(|place| below(&place.path)).collect()
 }
 
 /// Strictly below, by whole names.

@@ -202,7 +202,11 @@ fn without_mounts_only_writable_paths_can_be_changed() {
     works(&spec, rung, "echo '#!/bin/sh' > run && chmod +x run && ./run");
     works(&spec, rung, "cat ../other/file && ls ../other && ls .. && cat ../beside");
     works(&spec, rung, "echo x > /dev/null && head -c 4 /dev/urandom > r && test -s r");
-    works(&spec, rung, "echo x > /dev/stdout && echo x > /proc/self/fd/1");
+    works(
+        &spec,
+        rung,
+        "echo x > /proc/self/fd/1 && { test ! -e /dev/stdout || echo x > /dev/stdout; }",
+    );
     refused(&spec, rung, "echo x > ../other/new");
     refused(&spec, rung, "echo x > ../other/file");
     refused(&spec, rung, "mkdir ../other/dir");
@@ -503,8 +507,18 @@ fn namespaces_at_their_limit_leave_landlock() {
     in_namespace("echo 0 > /proc/sys/user/max_net_namespaces", "landlock");
 }
 
+/// The kernel allows a new `/proc` where any that is mounted can be seen whole.
+fn has_another_proc() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is there");
+    mounts.lines().filter(|line| line.contains(" - proc ")).count() > 1
+}
+
 #[test]
 fn a_covered_proc_stays_the_outer_one() {
+    if has_another_proc() {
+        eprintln!("not tried: another /proc is mounted, whose parts are not covered");
+        return;
+    }
     in_namespace("mount --bind /dev/null /proc/kallsyms", "outer proc");
 }
 
@@ -523,7 +537,8 @@ fn inside_bubblewrap_its_namespaces_are_enough() {
             eprintln!("not tried: bwrap is not installed");
         }
         // Run by root, it makes a part of its /proc read-only.
-        _ => finds(&bwrap, if is_root() { "outer proc" } else { "namespaces" }),
+        _ if is_root() && !has_another_proc() => finds(&bwrap, "outer proc"),
+        _ => finds(&bwrap, "namespaces"),
     }
 }
 

@@ -141,7 +141,11 @@ fn open_exactly(path: &[u8], want: (u64, u64)) -> Result<i32, Errno> {
     const RESOLVE_NO_MAGICLINKS_NO_SYMLINKS: u64 = 2 | 4;
     let how = [(sys::O_PATH | sys::O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS_NO_SYMLINKS];
     let address = how.as_ptr() as usize;
-    let fd = sys::at_path(new::OPENAT2, sys::AT_FDCWD, path, [address, 24, 0])? as i32;
+    let fd = match sys::at_path(new::OPENAT2, sys::AT_FDCWD, path, [address, 24, 0]) {
+        // A filter around this one may refuse it; which file it is says enough.
+        Err(sys::ENOSYS) if want != (0, 0) => sys::open(path, sys::O_PATH, 0)?,
+        fd => fd? as i32,
+    };
     if want != (0, 0) {
         let (device, inode, _) = sys::identity(fd)?;
         if (device, inode) != want {

@@ -19,6 +19,7 @@ pub(crate) const EACCES: Errno = Errno(13);
 pub(crate) const EEXIST: Errno = Errno(17);
 pub(crate) const ENOTDIR: Errno = Errno(20);
 pub(crate) const EINVAL: Errno = Errno(22);
+pub(crate) const ENOSYS: Errno = Errno(38);
 pub(crate) const ELOOP: Errno = Errno(40);
 pub(crate) const EBADMSG: Errno = Errno(74);
 pub(crate) const ESTALE: Errno = Errno(116);

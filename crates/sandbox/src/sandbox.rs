@@ -37,14 +37,7 @@ impl Sandbox {
     /// to be had.
     pub fn prepare(spec: &SandboxSpec) -> Result<Self, SandboxError> {
         let host = Host::look(spec, landlock_abi())?;
-        let places =
-            host.writable.len() + host.readable.len() + host.hidden.len() + host.pinned.len();
-        if places > mounts::MOST_PLACES - 32 {
-            return Err(SandboxError::TooManyPaths {
-                count: places,
-                most: mounts::MOST_PLACES - 32,
-            });
-        }
+        mounts::check(&host)?;
         let enforcement = enforcement(spec, &host);
         if spec.strict
             && let Some((property, level)) = enforcement.first_gap_in(OF_NAMESPACES)

@@ -100,7 +100,8 @@ fn ruleset(spec: &SandboxSpec, host: &Host) -> Vec<Step> {
     allow(Path::new("/dev/shm"), change_tree);
     allow(Path::new("/dev"), change_file);
     allow(Path::new("/proc"), change_file);
-    for place in &host.writable {
+    let layer = host.overlay.iter().map(|layer| &layer.workspace);
+    for place in host.writable.iter().chain(layer) {
         allow(&place.path, if place.directory { change_tree } else { change_file });
     }
     steps

@@ -3,8 +3,11 @@
 //! Each refusal is tried twice: it must fail inside and succeed outside.
 #![cfg(target_os = "linux")]
 
+#[path = "support/place.rs"]
+mod place;
 mod support;
 
+use place::place;
 use ringfence_sandbox::{
     Confinement, FileView, Files, Network, Report, Sandbox, SandboxError, SandboxSpec, Stdio,
 };
@@ -12,7 +15,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
 };
-use support::{place, process, refused, spec, works};
+use support::{process, refused, spec, works};
 
 #[test]
 fn only_writable_paths_can_be_changed() {

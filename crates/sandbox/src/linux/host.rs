@@ -350,8 +350,8 @@ impl Host {
         let mut last: Option<(PathBuf, bool)> = None;
         let mut unheld = Vec::with_capacity(found.absent.len());
         for absent in &found.absent {
-            let above = absent.path.parent().unwrap_or(Path::new(""));
-            let above = absent.root.join(above);
+            let above = absent.path.parent().filter(|above| !above.as_os_str().is_empty());
+            let above = above.map_or_else(|| absent.root.clone(), |above| absent.root.join(above));
             let known = last.take().filter(|(known, _)| *known == above);
             let (above, open) = known.unwrap_or_else(|| {
                 let open = areas.is_open(&above);

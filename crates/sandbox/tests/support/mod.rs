@@ -1,23 +1,12 @@
 //! What tests of a sandbox on the kernel at hand have in common.
-#![expect(dead_code, reason = "each test file uses some of it")]
 
 use ringfence_sandbox::{
     Confinement, ExitStatus, FileView, Files, Network, Process, Program, Report, Sandbox,
     SandboxSpec, Stdio, Trace, UnixSockets,
 };
 use std::{fs::File, io::Read, path::Path, time::Duration};
-use tempfile::TempDir;
 
-/// A directory outside every private one, so that the host's view counts: with the
-/// build, or in the home directory of whoever cannot write there.
-pub fn place() -> TempDir {
-    let home = || tempfile::tempdir_in(std::env::var_os("HOME").unwrap_or_default());
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .or_else(|_| home())
-        .expect("a directory can be made")
-}
-
-pub fn spec(workspace: &Path, view: FileView) -> SandboxSpec {
+pub(crate) fn spec(workspace: &Path, view: FileView) -> SandboxSpec {
     SandboxSpec {
         confinement: Confinement::Sandbox,
         strict: false,
@@ -29,7 +18,7 @@ pub fn spec(workspace: &Path, view: FileView) -> SandboxSpec {
     }
 }
 
-pub fn process(cwd: &Path, script: &str) -> Process {
+pub(crate) fn process(cwd: &Path, script: &str) -> Process {
     Process {
         program: Program::Search { name: "sh".into(), path: "/nonexistent:/bin:/usr/bin".into() },
         args: vec!["sh".into(), "-c".into(), script.into()],
@@ -41,7 +30,7 @@ pub fn process(cwd: &Path, script: &str) -> Process {
     }
 }
 
-pub fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
+pub(crate) fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
     let sandbox = Sandbox::prepare(spec).expect("the sandbox can be prepared");
     let (mut reader, writer) = std::io::pipe().expect("a pipe can be had");
     let stdio = Stdio {
@@ -65,13 +54,13 @@ pub fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
 }
 
 /// The script must succeed in the sandbox.
-pub fn works(spec: &SandboxSpec, script: &str) {
+pub(crate) fn works(spec: &SandboxSpec, script: &str) {
     let (status, output) = run_in(spec, script);
     assert_eq!(status, ExitStatus::Exited(0), "{script}: {output}");
 }
 
 /// The script must fail in the sandbox, and succeed outside.
-pub fn refused(spec: &SandboxSpec, script: &str) {
+pub(crate) fn refused(spec: &SandboxSpec, script: &str) {
     let (status, output) = run_in(spec, script);
     assert_ne!(status, ExitStatus::Exited(0), "worked inside: {script}: {output}");
     let outside = std::process::Command::new("/bin/sh")

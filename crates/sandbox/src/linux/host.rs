@@ -347,19 +347,9 @@ impl Host {
                 protected.push(place.clone());
             }
         }
-        let mut last: Option<(PathBuf, bool)> = None;
-        let mut unheld = Vec::with_capacity(found.absent.len());
-        for absent in &found.absent {
-            let above = absent.path.parent().filter(|above| !above.as_os_str().is_empty());
-            let above = above.map_or_else(|| absent.root.clone(), |above| absent.root.join(above));
-            let known = last.take().filter(|(known, _)| *known == above);
-            let (above, open) = known.unwrap_or_else(|| {
-                let open = areas.is_open(&above);
-                (above, open)
-            });
-            unheld.extend(open.then(|| absent.clone()));
-            last = Some((above, open));
-        }
+        let open: Vec<_> = found.directories.iter().map(|path| areas.is_open(path)).collect();
+        let absent = found.absent.iter().filter(|(directory, _)| open[*directory]);
+        let unheld = absent.map(|(_, absent)| absent.clone()).collect();
         self.unheld = unheld;
         self.protected = protected;
         self.warnings.extend(found.warnings.iter().cloned());

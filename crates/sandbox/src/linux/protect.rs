@@ -27,8 +27,8 @@ use nix::{
     sys::stat::{FileStat, Mode, fstat, fstatat},
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
-    ffi::OsStr,
+    collections::{BTreeSet, HashSet, VecDeque},
+    ffi::{OsStr, OsString},
     fs,
     io::{self, Read},
     os::{
@@ -62,8 +62,11 @@ pub(crate) struct Question {
 pub(crate) struct Found {
     /// Files, directories and links, each resolved but for the last component.
     pub(crate) places: Vec<Located>,
-    pub(crate) absent: Vec<Unheld>,
-    /// The directories that what is above lies in, or would.
+    /// What is not there, each with the number of the directory that it would lie in.
+    pub(crate) absent: Vec<(usize, Unheld)>,
+    /// These directories; they may themselves not be there.
+    pub(crate) directories: Vec<PathBuf>,
+    /// The directories that must stay where they are, as far as they are there.
     pub(crate) parents: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
 }
@@ -98,8 +101,6 @@ pub(crate) fn find(question: Question) -> Arc<Found> {
     let mut found = Found { parents: parents.into_iter().collect(), ..found };
     found.places.sort();
     found.places.dedup();
-    found.absent.sort();
-    found.absent.dedup();
     let found = Arc::new(found);
     if !unsettled {
         known.truncate(MOST_KNOWN - 1);
@@ -109,9 +110,31 @@ pub(crate) fn find(question: Question) -> Arc<Found> {
 }
 
 /// A directory without links in its path, open for asking.
-pub(crate) struct Directory {
+pub(crate) struct Directory<'q> {
     pub(crate) path: PathBuf,
     fd: OwnedFd,
+    /// The tree it lies in, if that can be written.
+    tree: Option<&'q Located>,
+    /// All names in it, where they are few.
+    names: Option<HashSet<OsString>>,
+}
+
+impl Directory<'_> {
+    /// What is called `name`; no link is followed.
+    fn ask(&self, name: &OsStr) -> Result<FileStat, Errno> {
+        if self.names.as_ref().is_some_and(|names| !names.contains(name)) {
+            return Err(Errno::ENOENT);
+        }
+        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+    }
+}
+
+/// A directory below another.
+pub(crate) enum Below<'q> {
+    There(Directory<'q>),
+    Absent,
+    /// Nobody can tell what is in it.
+    Closed,
 }
 
 /// Where a path leads.
@@ -133,6 +156,8 @@ pub(crate) struct Look<'q> {
     pub(crate) repositories: repository::Seen,
 }
 
+/// Names that are read at once rather than asked for one by one.
+const MOST_NAMES: usize = 1_000;
 /// Links that are followed on one way, as the kernel has it.
 const MOST_LINKS: usize = 40;
 /// Bytes of a file that are read: a configuration of this size is none.
@@ -183,75 +208,86 @@ impl<'q> Look<'q> {
 
     /// A directory that is somebody's top: its own names, and the repository it is in.
     fn base(&mut self, base: &Path, names: Names) {
-        let Some(directory) = self.enter(base) else { return };
+        let Some(mut directory) = self.enter(base) else { return };
+        directory.names = few_names(base);
         for (below, names) in ANYWHERE.iter().chain(names) {
             self.list(&directory, below, names);
         }
         repository::around(self, &directory);
     }
 
-    fn list(&mut self, base: &Directory, below: &str, names: &[&str]) {
-        if below.is_empty() {
-            for name in names {
-                self.hold(base, name, Before::Nothing);
-            }
-            return;
-        }
-        match self.descend(base, below) {
-            Some(inner) => {
-                for name in names {
-                    self.hold(&inner, name, Before::Nothing);
+    fn list(&mut self, base: &Directory<'q>, below: &str, names: &[&str]) {
+        let inner;
+        let directory = match below {
+            "" => base,
+            below => match self.descend(base, below) {
+                Below::There(directory) => {
+                    inner = directory;
+                    &inner
                 }
-            }
-            None => {
-                let directory = base.path.join(below);
-                self.stay_above(&directory);
-                for name in names {
-                    self.note(&directory.join(name), Before::Nothing);
+                Below::Closed => return,
+                Below::Absent => {
+                    let directory = base.path.join(below);
+                    self.stay_above(&directory);
+                    for name in names {
+                        self.note(&directory.join(name), Before::Nothing);
+                    }
+                    return;
                 }
-            }
+            },
+        };
+        for name in names {
+            self.hold(directory, name, Before::Nothing);
         }
     }
 
-    /// The directory `below` another; `None` where there is none.
-    pub(crate) fn descend(&mut self, base: &Directory, below: &str) -> Option<Directory> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    /// The directory `below` another.
+    pub(crate) fn descend(&mut self, base: &Directory<'q>, below: &str) -> Below<'q> {
         let (first, rest) = below.split_once('/').unwrap_or((below, ""));
+        if base.names.as_ref().is_some_and(|names| !names.contains(OsStr::new(first))) {
+            return Below::Absent;
+        }
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let path = base.path.join(first);
-        let directory = match openat(&base.fd, first, flags, Mode::empty()) {
-            Ok(fd) => self.opened(path, fd)?,
-            Err(Errno::ENOENT) => return None,
-            Err(Errno::ENOTDIR | Errno::ELOOP) => self.odd_directory(&path)?,
+        let below = match openat(&base.fd, first, flags, Mode::empty()) {
+            Ok(fd) => self.opened(path, fd).map_or(Below::Closed, Below::There),
+            Err(Errno::ENOENT) => Below::Absent,
+            Err(Errno::ENOTDIR | Errno::ELOOP) => self.odd_directory(&path),
             Err(error) => {
                 self.warn(&path, &io::Error::from(error).to_string());
-                return None;
+                Below::Closed
             }
         };
-        if rest.is_empty() { Some(directory) } else { self.descend(&directory, rest) }
+        match below {
+            Below::There(directory) if !rest.is_empty() => self.descend(&directory, rest),
+            below => below,
+        }
     }
 
     /// Where a directory was expected: a link to one, or something else.
-    fn odd_directory(&mut self, path: &Path) -> Option<Directory> {
+    fn odd_directory(&mut self, path: &Path) -> Below<'q> {
         match self.follow(path) {
-            Ok(Way::To(target)) if target.is_dir() => self.enter(&target),
+            Ok(Way::To(target)) if target.is_dir() => {
+                self.enter(&target).map_or(Below::Closed, Below::There)
+            }
             Ok(Way::To(_)) => {
                 self.warn(path, "it is no directory");
-                None
+                Below::Absent
             }
             Ok(Way::Missing(directory, rest)) => {
                 self.warn(path, "it is a link to nothing");
                 self.absent(&directory.join(rest), Before::Nothing);
-                None
+                Below::Absent
             }
             Err(error) => {
                 self.warn(path, &error.to_string());
-                None
+                Below::Closed
             }
         }
     }
 
     /// Opens a directory that is resolved already.
-    pub(crate) fn enter(&mut self, path: &Path) -> Option<Directory> {
+    pub(crate) fn enter(&mut self, path: &Path) -> Option<Directory<'q>> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match open(path, flags, Mode::empty()) {
             Ok(fd) => self.opened(path.to_owned(), fd),
@@ -263,7 +299,7 @@ impl<'q> Look<'q> {
         }
     }
 
-    fn opened(&mut self, path: PathBuf, fd: OwnedFd) -> Option<Directory> {
+    fn opened(&mut self, path: PathBuf, fd: OwnedFd) -> Option<Directory<'q>> {
         let stat = fstat(&fd).ok()?;
         self.rest_on(path.clone(), (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
         // What another user locks is locked for the command of the super-user as well, which has
@@ -272,7 +308,8 @@ impl<'q> Look<'q> {
         if self.question.root && others && !(stat.st_gid == 0 && stat.st_mode & 0o010 != 0) {
             return None;
         }
-        Some(Directory { path, fd })
+        let tree = self.tree_around(&path);
+        Some(Directory { path, fd, tree, names: None })
     }
 
     fn rest_on(&mut self, path: PathBuf, stamp: Stamp) {
@@ -281,8 +318,8 @@ impl<'q> Look<'q> {
     }
 
     /// What is called `name` in a directory; no link is followed.
-    pub(crate) fn ask(&mut self, directory: &Directory, name: &OsStr) -> Option<FileStat> {
-        match fstatat(&directory.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+    pub(crate) fn ask(&mut self, directory: &Directory<'q>, name: &str) -> Option<FileStat> {
+        match directory.ask(OsStr::new(name)) {
             Ok(stat) => Some(stat),
             Err(Errno::ENOENT) => None,
             Err(error) => {
@@ -294,12 +331,11 @@ impl<'q> Look<'q> {
     }
 
     /// Protects what is called `name` in a directory, or notes that it is not there.
-    pub(crate) fn hold(&mut self, directory: &Directory, name: impl AsRef<OsStr>, before: Before) {
-        let name = name.as_ref();
-        if self.tree_around(&directory.path).is_none() {
+    pub(crate) fn hold(&mut self, directory: &Directory<'q>, name: &str, before: Before) {
+        if directory.tree.is_none() {
             return;
         }
-        match fstatat(&directory.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match directory.ask(OsStr::new(name)) {
             Ok(stat) => self.hold_entry(directory, name, &stat),
             Err(Errno::ENOENT) => self.absent_in(directory, name, before),
             Err(error) => {
@@ -309,7 +345,7 @@ impl<'q> Look<'q> {
         }
     }
 
-    fn hold_entry(&mut self, directory: &Directory, name: &OsStr, stat: &FileStat) {
+    fn hold_entry(&mut self, directory: &Directory<'q>, name: &str, stat: &FileStat) {
         let path = directory.path.join(name);
         let inode = (stat.st_dev, stat.st_ino);
         match Kind::of(stat) {
@@ -381,9 +417,18 @@ impl<'q> Look<'q> {
     }
 
     fn note(&mut self, path: &Path, before: Before) {
-        let Some(root) = self.tree_around(path) else { return };
+        let (Some(root), Some(directory)) = (self.tree_around(path), path.parent()) else { return };
+        self.push_absent(root, directory, path, before);
+    }
+
+    fn push_absent(&mut self, root: &Located, directory: &Path, path: &Path, before: Before) {
         let Ok(below) = path.strip_prefix(&root.path) else { return };
-        self.found.absent.push(Unheld { root: root.path.clone(), path: below.to_owned(), before });
+        let (root, path) = (root.path.clone(), below.to_owned());
+        let directories = &mut self.found.directories;
+        if directories.last().map(|last| last.as_os_str()) != Some(directory.as_os_str()) {
+            directories.push(directory.to_owned());
+        }
+        self.found.absent.push((directories.len() - 1, Unheld { root, path, before }));
     }
 
     /// The innermost directory that exists must stay, with those above it.
@@ -394,14 +439,13 @@ impl<'q> Look<'q> {
         }
     }
 
-    pub(crate) fn absent_in(&mut self, directory: &Directory, name: &OsStr, before: Before) {
-        let Some(root) = self.tree_around(&directory.path) else { return };
-        let Ok(below) = directory.path.strip_prefix(&root.path) else { return };
-        let path = below.join(name);
-        if self.parents.last() != Some(&directory.path) {
+    pub(crate) fn absent_in(&mut self, directory: &Directory<'q>, name: &str, before: Before) {
+        let Some(root) = directory.tree else { return };
+        let known = self.found.directories.last();
+        if known.map(|last| last.as_os_str()) != Some(directory.path.as_os_str()) {
             self.parents.insert(directory.path.clone());
         }
-        self.found.absent.push(Unheld { root: root.path.clone(), path, before });
+        self.push_absent(root, &directory.path, &directory.path.join(name), before);
     }
 
     /// The innermost listed tree around a path, if it is a writable one.
@@ -502,6 +546,19 @@ impl<'q> Look<'q> {
     pub(crate) fn warn(&mut self, path: &Path, why: &str) {
         self.found.warnings.push(format!("`{}` is not protected: {why}", path.display()));
     }
+}
+
+/// All names in a directory, if they are few and can be read.
+fn few_names(directory: &Path) -> Option<HashSet<OsString>> {
+    let entries = fs::read_dir(directory).ok()?;
+    let mut names = HashSet::new();
+    for entry in entries {
+        if names.len() == MOST_NAMES {
+            return None;
+        }
+        names.insert(entry.ok()?.file_name());
+    }
+    Some(names)
 }
 
 /// What lies at a path, as far as it matters.

@@ -9,7 +9,7 @@
 //! What is not protected, so that git goes on working: references, objects, the index, logs, and
 //! `info/attributes`, which can only name a filter that the configuration must define.
 
-use super::protect::{Directory, Kind, Look, Way};
+use super::protect::{Below, Directory, Kind, Look, Way};
 use crate::{
     git::{self, Named},
     protected::{IN_REPOSITORY, IN_WORKTREE},
@@ -17,8 +17,7 @@ use crate::{
 };
 use nix::sys::stat::FileStat;
 use std::{
-    collections::BTreeSet,
-    ffi::OsStr,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -26,6 +25,8 @@ use std::{
 /// What has been looked at, so that no circle is gone round twice.
 #[derive(Default)]
 pub(crate) struct Seen {
+    /// Directories that were asked for a `.git`, and whether they are tops of a repository.
+    tops: BTreeMap<PathBuf, bool>,
     /// Directories of repositories, each with the working tree it was looked at for.
     directories: BTreeSet<(PathBuf, Option<PathBuf>)>,
     /// Configurations that were read.
@@ -44,7 +45,7 @@ const MOST_SLASHES: usize = 6;
 const MOST_INCLUDES: usize = 10;
 
 /// The repository that a directory is the top of, or lies in.
-pub(crate) fn around(look: &mut Look<'_>, base: &Directory) {
+pub(crate) fn around<'q>(look: &mut Look<'q>, base: &Directory<'q>) {
     if entry(look, base) {
         return;
     }
@@ -59,13 +60,22 @@ pub(crate) fn around(look: &mut Look<'_>, base: &Directory) {
 }
 
 /// The repository whose top a directory is; whether it is one.
-fn entry(look: &mut Look<'_>, base: &Directory) -> bool {
-    let Some(stat) = look.ask(base, OsStr::new(".git")) else {
+fn entry<'q>(look: &mut Look<'q>, base: &Directory<'q>) -> bool {
+    if let Some(known) = look.repositories.tops.get(&base.path) {
+        return *known;
+    }
+    let is_top = new_entry(look, base);
+    look.repositories.tops.insert(base.path.clone(), is_top);
+    is_top
+}
+
+fn new_entry<'q>(look: &mut Look<'q>, base: &Directory<'q>) -> bool {
+    let Some(stat) = look.ask(base, ".git") else {
         if is_repository(look, base) {
             repository(look, &base.path, None);
             return true;
         }
-        look.absent_in(base, OsStr::new(".git"), Before::NoRepository);
+        look.absent_in(base, ".git", Before::NoRepository);
         return false;
     };
     let path = base.path.join(".git");
@@ -97,16 +107,16 @@ fn entry(look: &mut Look<'_>, base: &Directory) -> bool {
 }
 
 /// A directory that is a repository without a working tree around it.
-fn is_repository(look: &mut Look<'_>, directory: &Directory) -> bool {
+fn is_repository<'q>(look: &mut Look<'q>, directory: &Directory<'q>) -> bool {
     let mut has = |name: &str, kind: Kind| {
-        let stat: Option<FileStat> = look.ask(directory, OsStr::new(name));
+        let stat: Option<FileStat> = look.ask(directory, name);
         stat.is_some_and(|stat| Kind::of(&stat) == kind)
     };
     has("HEAD", Kind::File) && has("objects", Kind::Directory) && has("refs", Kind::Directory)
 }
 
 /// What the `.git` file of a working tree names.
-fn linked(look: &mut Look<'_>, top: &Path, directory: &Path) {
+fn linked<'q>(look: &mut Look<'q>, top: &Path, directory: &Path) {
     let directory = match look.follow(directory) {
         Ok(Way::To(directory)) => directory,
         Ok(Way::Missing(there, rest)) => {
@@ -127,13 +137,13 @@ fn linked(look: &mut Look<'_>, top: &Path, directory: &Path) {
 }
 
 /// Protects the parts of one repository; the directory its references and objects are in.
-fn repository(look: &mut Look<'_>, path: &Path, top: Option<&Path>) -> PathBuf {
+fn repository<'q>(look: &mut Look<'q>, path: &Path, top: Option<&Path>) -> PathBuf {
     let key = (path.to_owned(), top.map(Path::to_owned));
     if !look.repositories.directories.insert(key) {
         return path.to_owned();
     }
     let Some(directory) = look.enter(path) else { return path.to_owned() };
-    let common = look.ask(&directory, OsStr::new("commondir")).is_some();
+    let common = look.ask(&directory, "commondir").is_some();
     let common = common.then(|| look.read(&path.join("commondir"))).flatten();
     let common = common.and_then(|(_, content)| git::line(&content));
     for name in if common.is_some() { IN_WORKTREE } else { IN_REPOSITORY } {
@@ -151,8 +161,8 @@ fn repository(look: &mut Look<'_>, path: &Path, top: Option<&Path>) -> PathBuf {
 }
 
 /// What a configuration names. Hooks and programs are named from the top of the working tree.
-fn configuration(
-    look: &mut Look<'_>,
+fn configuration<'q>(
+    look: &mut Look<'q>,
     file: &Path,
     repository: &Path,
     top: Option<&Path>,
@@ -185,13 +195,13 @@ fn configuration(
 }
 
 /// The `.git` of a working tree that a repository elsewhere belongs to.
-fn working_tree(look: &mut Look<'_>, path: &Path, known: Option<&Path>) {
+fn working_tree<'q>(look: &mut Look<'q>, path: &Path, known: Option<&Path>) {
     let Ok(Way::To(path)) = look.follow(path) else { return };
     if known == Some(&path) || look.tree_around(&path).is_none() {
         return;
     }
     let Some(directory) = look.enter(&path) else { return };
-    match look.ask(&directory, OsStr::new(".git")).as_ref().map(Kind::of) {
+    match look.ask(&directory, ".git").as_ref().map(Kind::of) {
         Some(Kind::Directory) => {
             repository(look, &path.join(".git"), Some(&path));
         }
@@ -201,12 +211,12 @@ fn working_tree(look: &mut Look<'_>, path: &Path, known: Option<&Path>) {
 }
 
 /// The repositories of submodules, which may themselves have some.
-fn modules(look: &mut Look<'_>, directory: &Directory, depth: usize) {
-    let Some(modules) = look.descend(directory, "modules") else { return };
+fn modules<'q>(look: &mut Look<'q>, directory: &Directory<'q>, depth: usize) {
+    let Below::There(modules) = look.descend(directory, "modules") else { return };
     module_names(look, &modules, depth);
 }
 
-fn module_names(look: &mut Look<'_>, directory: &Directory, depth: usize) {
+fn module_names<'q>(look: &mut Look<'q>, directory: &Directory<'q>, depth: usize) {
     for name in names(look, directory) {
         let path = directory.path.join(&name);
         let Some(inner) = look.enter(&path) else { continue };
@@ -220,7 +230,7 @@ fn module_names(look: &mut Look<'_>, directory: &Directory, depth: usize) {
 }
 
 /// Where the configuration of a repository says that its working tree is.
-fn working_tree_of(look: &mut Look<'_>, repository: &Path) -> Option<PathBuf> {
+fn working_tree_of<'q>(look: &mut Look<'q>, repository: &Path) -> Option<PathBuf> {
     let (_, content) = look.read(&repository.join("config"))?;
     let tree = git::named(&content).into_iter().find_map(|named| match named {
         Named::Worktree(path) => Some(repository.join(path)),
@@ -232,8 +242,8 @@ fn working_tree_of(look: &mut Look<'_>, repository: &Path) -> Option<PathBuf> {
 }
 
 /// What is kept for linked worktrees, and the `.git` file of each.
-fn worktrees(look: &mut Look<'_>, directory: &Directory) {
-    let Some(worktrees) = look.descend(directory, "worktrees") else { return };
+fn worktrees<'q>(look: &mut Look<'q>, directory: &Directory<'q>) {
+    let Below::There(worktrees) = look.descend(directory, "worktrees") else { return };
     for name in names(look, &worktrees) {
         let path = worktrees.path.join(&name);
         let Some(inner) = look.enter(&path) else { continue };
@@ -251,7 +261,7 @@ fn worktrees(look: &mut Look<'_>, directory: &Directory) {
 }
 
 /// The directories in a directory, up to the bound that all of one look share.
-fn names(look: &mut Look<'_>, directory: &Directory) -> Vec<std::ffi::OsString> {
+fn names<'q>(look: &mut Look<'q>, directory: &Directory<'q>) -> Vec<std::ffi::OsString> {
     let Ok(entries) = fs::read_dir(&directory.path) else { return Vec::new() };
     let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
     let entries = entries.filter_map(Result::ok).filter(is_directory);

@@ -16,7 +16,10 @@
 
 mod enforcement;
 mod error;
+mod git;
+mod globs;
 mod linux;
+mod protected;
 mod sandbox;
 mod spec;
 mod unheld;

@@ -224,11 +224,8 @@ fn look(spec: &SandboxSpec, ground: Ground) -> Result<Host, SandboxError> {
     }
     if host.ground.rung == Rung::Landlock {
         without_mounts(spec, &mut host)?;
-    }
-    let places = host.writable.len() + host.readable.len() + host.hidden.len() + host.pinned.len();
-    if host.ground.rung != Rung::Landlock && places > mounts::MOST_PLACES - 32 {
-        let most = mounts::MOST_PLACES - 32;
-        return Err(SandboxError::TooManyPaths { count: places, most });
+    } else {
+        mounts::check(&host)?;
     }
     Ok(host)
 }

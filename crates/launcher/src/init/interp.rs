@@ -136,10 +136,13 @@ fn set_attributes(dir: usize, path: &[u8], flags: usize, w: &[u64; 6]) -> Done {
     done(sys::at_path(new::MOUNT_SETATTR, dir, path, [flags, address, 32]))
 }
 
-/// Opens a path that must not lead through any symbolic link.
+/// Opens a path that must not lead through any symbolic link. It may be one itself where it is
+/// said which file must lie there.
 fn open_exactly(path: &[u8], want: (u64, u64)) -> Result<i32, Errno> {
     const RESOLVE_NO_MAGICLINKS_NO_SYMLINKS: u64 = 2 | 4;
-    let how = [(sys::O_PATH | sys::O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS_NO_SYMLINKS];
+    let no_follow = if want == (0, 0) { 0 } else { sys::O_NOFOLLOW };
+    let flags = (sys::O_PATH | sys::O_CLOEXEC | no_follow) as u64;
+    let how = [flags, 0, RESOLVE_NO_MAGICLINKS_NO_SYMLINKS];
     let address = how.as_ptr() as usize;
     let fd = match sys::at_path(new::OPENAT2, sys::AT_FDCWD, path, [address, 24, 0]) {
         // A filter around this one may refuse it; which file it is says enough.

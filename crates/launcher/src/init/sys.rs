@@ -297,6 +297,10 @@ pub(crate) const O_EXCL: usize = 0o200;
 pub(crate) const O_CLOEXEC: usize = 0o2_000_000;
 pub(crate) const O_PATH: usize = 0o10_000_000;
 #[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "powerpc64"))]
+pub(crate) const O_NOFOLLOW: usize = 0o100_000;
+#[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "powerpc64")))]
+pub(crate) const O_NOFOLLOW: usize = 0o400_000;
+#[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "powerpc64"))]
 pub(crate) const O_DIRECTORY: usize = 0o40_000;
 #[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "powerpc64")))]
 pub(crate) const O_DIRECTORY: usize = 0o200_000;

@@ -127,7 +127,8 @@ fn second_wall(spec: &SandboxSpec, host: &Host) -> Vec<Step> {
     ruleset.allow(Path::new("/dev/shm"), change_tree);
     ruleset.allow(Path::new("/dev"), change_file);
     ruleset.allow(Path::new("/proc"), change_file);
-    for place in &host.writable {
+    let layer = host.overlay.iter().map(|layer| &layer.workspace);
+    for place in host.writable.iter().chain(layer) {
         ruleset.allow(&place.path, if place.directory { change_tree } else { change_file });
     }
     ruleset.steps

@@ -4,9 +4,8 @@
 //! person who reads the result; how to get more is `doctor`'s business.
 
 use super::{
-    host::Host,
+    host::{Host, lies_in},
     landlock::{LEAST_ABI, SCOPES_ABI},
-    reach::is_below,
     rung::Rung,
 };
 use crate::{
@@ -83,7 +82,7 @@ fn hidden(host: &Host) -> Level {
 /// Credential stores that a writable tree shows, as no mount covers them.
 fn shown_in_writable(host: &Host) -> Option<String> {
     let in_writable = |path: &Path| {
-        host.writable.iter().any(|tree| tree.path == path || is_below(path, &tree.path))
+        host.writable.iter().any(|tree| tree.path == path || lies_in(path, &tree.path))
     };
     let shown: Vec<_> = host
         .hidden

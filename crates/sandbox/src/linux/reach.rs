@@ -11,7 +11,7 @@
 
 use super::{
     doctor,
-    host::{Host, Located},
+    host::{Host, Located, lies_in},
 };
 use crate::{
     error::SandboxError,
@@ -21,7 +21,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -100,7 +100,7 @@ impl<'h> Walk<'h> {
         if self.granted.get(&place.path).is_some_and(|known| known.access >= Access::Read) {
             return;
         }
-        if !self.cuts.iter().any(|cut| is_below(cut, &place.path)) {
+        if !self.cuts.iter().any(|cut| lies_in(cut, &place.path)) {
             self.grant(place, Access::Read);
             return;
         }
@@ -157,7 +157,7 @@ pub(crate) fn check(host: &Host, view: &FileView) -> Result<(), SandboxError> {
         return cannot("`/proc` and `/sys` inside the writable path `/`".into(), WHY);
     }
     for writable in &host.writable {
-        let inside = |path: &Path| is_below(path, &writable.path) || path == writable.path;
+        let inside = |path: &Path| lies_in(path, &writable.path) || path == writable.path;
         let named = host.hidden.iter().filter(|place| !host.built_in.contains(&place.path));
         if let Some(hidden) = named.map(|place| &place.path).find(|path| inside(path)) {
             let tree = writable.path.display();
@@ -176,19 +176,12 @@ pub(crate) fn check(host: &Host, view: &FileView) -> Result<(), SandboxError> {
 /// Protected paths that are there, which no mount holds: their changes are to be undone.
 pub(crate) fn unheld(host: &Host) -> Vec<Unheld> {
     let below = |path: &Path| {
-        let roots = host.writable.iter().filter(|root| is_below(path, &root.path));
+        let roots = host.writable.iter().filter(|root| lies_in(path, &root.path));
         let root = roots.min_by_key(|root| root.path.as_os_str().len())?;
         let path = path.strip_prefix(&root.path).ok()?.to_owned();
         Some(Unheld { root: root.path.clone(), path, before: Before::Something })
     };
     host.protected.iter().filter_map(|place| below(&place.path)).collect()
-}
-
-/// Strictly below, by whole names.
-pub(crate) fn is_below(path: &Path, directory: &Path) -> bool {
-    let (path, directory) = (path.as_os_str().as_bytes(), directory.as_os_str().as_bytes());
-    let directory = directory.strip_suffix(b"/").unwrap_or(directory);
-    path.strip_prefix(directory).is_some_and(|rest| rest.len() > 1 && rest[0] == b'/')
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod descend;
 mod interp;
 mod supervise;
 mod sys;
+mod tell;
+mod watch;
 mod wire;
 
 #[cfg(target_arch = "x86_64")]

@@ -95,7 +95,7 @@ fn seccomp_steps() -> Vec<Step> {
     vec![
         Step::NoNewPrivs,
         Step::CloseOthers,
-        Step::Seccomp { program: seccomp::filter(), listen: false },
+        Step::Seccomp { program: seccomp::filter(seccomp::PLAIN), listen: false },
     ]
 }
 

@@ -4,10 +4,14 @@
 //! command raises around itself. Between them, at the start of each run, come the
 //! steps that depend on the command: directory, limits, program.
 
-use super::{host::Host, mounts, seccomp};
+use super::{
+    host::Host,
+    mounts,
+    seccomp::{self, Heard, Spec},
+};
 use crate::{
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec},
+    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, Trace, UnixSockets},
 };
 use ringfence_launcher::{Plan, Slot, Step};
 use std::{
@@ -46,6 +50,8 @@ pub(crate) fn frame(spec: &SandboxSpec, host: &Host) -> Frame {
         Files::Inherit => mounts::proc_only(host),
         Files::View(_) => mounts::view(host),
     });
+    let any_socket = spec.unix_sockets == UnixSockets::Inherit;
+    setup.push(Step::Watch { own_network: deny, any_socket });
     let ruleset = ruleset(spec, host);
     let walled = !ruleset.is_empty();
     setup.extend(ruleset);
@@ -54,8 +60,17 @@ pub(crate) fn frame(spec: &SandboxSpec, host: &Host) -> Frame {
         walls.push(Step::RulesetEnforce { ruleset: RULESET });
     }
     walls.extend([Step::DropPrivileges, Step::CloseOthers]);
-    walls.push(Step::Seccomp { program: seccomp::filter(), listen: false });
+    walls.push(Step::Seccomp { program: seccomp::filter(heard(spec)), listen: true });
     Frame { namespaces: BORN_IN, setup, walls }
+}
+
+/// What the init is handed.
+fn heard(spec: &SandboxSpec) -> Spec {
+    let restricted = spec.unix_sockets != UnixSockets::Inherit;
+    let connections = restricted || spec.network == Network::Deny;
+    let reads = spec.trace == Trace::Reads;
+    let heard = Heard { connections, datagrams: restricted, changes: true, reads };
+    Spec { heard: Some(heard), ..seccomp::PLAIN }
 }
 
 // Rights of landlock(7) that change files, by ABI.
@@ -167,7 +182,6 @@ fn texts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Trace, UnixSockets};
     use std::time::Duration;
 
     fn spec(confinement: Confinement) -> SandboxSpec {

@@ -12,7 +12,7 @@ use super::super::sys::{self, Answer, Errno, nr};
 use super::super::tell;
 use super::super::wire;
 use super::notice::{self, Notice};
-use super::{Watch, own, remote};
+use super::{Watch, config, own, remote};
 
 /// Longest address: `struct sockaddr_storage`.
 const LONGEST: usize = 128;
@@ -64,18 +64,20 @@ impl Address {
     }
 }
 
-/// Who still waits for a connection.
+/// Who still waits for a connection. All zero: nobody.
+#[derive(Clone, Copy)]
 pub(crate) struct Pending {
-    pub(crate) id: u64,
+    id: u64,
     tid: u32,
+    /// Never 0, which is taken from the start.
     pub(crate) socket: i32,
-    /// The open file of a Unix socket.
+    /// The open file of a Unix socket, or 0.
     file: i32,
     /// A queue is full: it is to be tried again, as there is nothing to wait on.
     pub(crate) repeated: bool,
     address: Address,
     flags: usize,
-    /// When the socket's own patience ends (monotonic ms), below 0: never.
+    /// When the socket's own patience ends (monotonic ms), 0: never.
     deadline: i64,
 }
 
@@ -83,12 +85,12 @@ impl Pending {
     pub(crate) const NONE: Self = Self {
         id: 0,
         tid: 0,
-        socket: -1,
-        file: -1,
+        socket: 0,
+        file: 0,
         repeated: false,
         address: Address { bytes: [0; LONGEST], length: 0 },
         flags: 0,
-        deadline: -1,
+        deadline: 0,
     };
 }
 
@@ -172,7 +174,7 @@ fn connect_local(
         Ok(file) => file,
         Err(errno) => return Some(Err(errno)),
     };
-    let answer = match may_connect(watch, file) {
+    let answer = match may_connect(file) {
         Ok(true) => attempt(watch, notice, socket, Some(file), Address::of_descriptor(file)),
         Ok(false) => {
             watch.tell_open_file(wire::KIND_UNIX_SOCKET, file, notice.tid);
@@ -187,11 +189,11 @@ fn connect_local(
 }
 
 /// Whether this open file may be connected to. What is no socket the kernel refuses itself.
-fn may_connect(watch: &Watch, file: i32) -> Result<bool, Errno> {
+fn may_connect(file: i32) -> Result<bool, Errno> {
     const S_IFMT: u32 = 0o170_000;
     const S_IFSOCK: u32 = 0o140_000;
     let stat = sys::stat(file as usize, b"\0", sys::AT_EMPTY_PATH)?;
-    let config = watch.config;
+    let config = config();
     Ok(config.any_socket
         || stat.mode & S_IFMT != S_IFSOCK
         || config.allows((stat.device, stat.inode))
@@ -206,9 +208,9 @@ fn connect_abstract(
     socket: i32,
     address: Address,
 ) -> Option<Answer> {
-    let config = watch.config;
+    let config = config();
     if config.any_socket || config.place.own_network {
-        return attempt(watch, notice, socket, Some(-1), address);
+        return attempt(watch, notice, socket, Some(0), address);
     }
     if own::owns_name(config.place, address.name()) {
         let answer = call_at_once(socket, &address);
@@ -255,7 +257,7 @@ fn call(socket: i32, address: &Address) -> Answer {
 }
 
 /// Connects without waiting; keeps what would have to wait. A Unix socket comes with the
-/// open file of the address, or -1.
+/// open file of the address, or 0.
 fn attempt(
     watch: &mut Watch,
     notice: &Notice,
@@ -277,9 +279,9 @@ fn attempt(
         other => Some(other),
     };
     if answer.is_none() {
-        let deadline = patience(socket).map_or(-1, |ms| super::now_ms() + ms);
+        let deadline = patience(socket).map_or(0, |ms| super::now_ms() + ms);
         let (id, tid) = (notice.id, notice.tid);
-        let (repeated, file) = (file.is_some(), file.unwrap_or(-1));
+        let (repeated, file) = (file.is_some(), file.unwrap_or(0));
         if watch.keep(Pending { id, tid, socket, file, repeated, address, flags, deadline }) {
             return None;
         }
@@ -333,7 +335,7 @@ fn patience(socket: i32) -> Option<i64> {
 
 /// Answers whom it can; false when it waits on.
 pub(crate) fn resume(watch: &mut Watch, pending: &Pending, now: i64) -> bool {
-    let late = pending.deadline >= 0 && now >= pending.deadline;
+    let late = pending.deadline > 0 && now >= pending.deadline;
     let answer = if pending.repeated {
         match call(pending.socket, &pending.address) {
             Err(sys::EAGAIN) if !late => None,
@@ -355,7 +357,7 @@ pub(crate) fn resume(watch: &mut Watch, pending: &Pending, now: i64) -> bool {
         notice::answer(watch.listener, pending.id, answer);
     }
     sys::close(pending.socket);
-    if pending.file >= 0 {
+    if pending.file > 0 {
         sys::close(pending.file);
     }
     true
@@ -364,7 +366,7 @@ pub(crate) fn resume(watch: &mut Watch, pending: &Pending, now: i64) -> bool {
 /// Where the network is the tree's own, there is no way out; what asks for one, or for a
 /// name, was refused.
 fn tell_network(watch: &Watch, tid: u32, socket: i32, address: &Address, answer: Answer) {
-    if !watch.config.place.own_network {
+    if !config().place.own_network {
         return;
     }
     let unreachable = matches!(answer, Err(sys::ENETUNREACH | sys::EHOSTUNREACH));

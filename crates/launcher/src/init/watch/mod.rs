@@ -49,6 +49,12 @@ impl Config {
     }
 }
 
+/// Nobody writes it any more when the thread runs.
+fn config() -> &'static Config {
+    // SAFETY: written by the main thread before it started the one that asks.
+    unsafe { &*CONFIG.0.get() }
+}
+
 struct Static<T>(UnsafeCell<T>);
 
 // SAFETY: written by the one thread there is before the other is started; then only read,
@@ -110,9 +116,9 @@ extern "C" fn run(receiver: usize) -> ! {
     if let Ok(listener) = receive_listener(receiver) {
         keep_what_is_needed();
         notice::wake_in_place(listener);
-        // SAFETY: the main thread has written it before it started this one.
-        let config = unsafe { &*CONFIG.0.get() };
-        let mut watch = Watch::new(listener, config);
+        // SAFETY: this thread is the only one that ever uses it.
+        let watch = unsafe { &mut *WATCH.0.get() };
+        watch.listener = listener;
         watch.listen();
         sys::close(listener);
     }
@@ -181,30 +187,27 @@ fn keep_what_is_needed() {
     }
 }
 
-/// Everything the thread works with.
+/// Everything the thread works with. All zero at the start, so that it costs nothing
+/// until it is used.
 pub(crate) struct Watch {
     listener: i32,
-    config: &'static Config,
     processes: remote::Processes,
     path: remote::Path,
     pending: [Pending; MOST_PENDING],
 }
 
-impl Watch {
-    fn new(listener: i32, config: &'static Config) -> Self {
-        Self {
-            listener,
-            config,
-            processes: remote::Processes::new(),
-            path: remote::Path::new(),
-            pending: [const { Pending::NONE }; MOST_PENDING],
-        }
-    }
+static WATCH: Static<Watch> = Static(UnsafeCell::new(Watch {
+    listener: 0,
+    processes: remote::Processes::new(),
+    path: remote::Path::new(),
+    pending: [Pending::NONE; MOST_PENDING],
+}));
 
+impl Watch {
     /// Serves until nobody is left who could call.
     fn listen(&mut self) {
         loop {
-            let waiting = self.pending.iter().any(|pending| pending.socket >= 0);
+            let waiting = self.pending.iter().any(|pending| pending.socket > 0);
             if waiting {
                 let (called, gone) = self.wait();
                 self.resume();
@@ -293,7 +296,7 @@ impl Watch {
 
     /// Keeps a connection that must be waited for; false when there are too many.
     fn keep(&mut self, pending: Pending) -> bool {
-        let place = self.pending.iter_mut().find(|place| place.socket < 0);
+        let place = self.pending.iter_mut().find(|place| place.socket == 0);
         place.map(|place| *place = pending).is_some()
     }
 
@@ -304,9 +307,10 @@ impl Watch {
         let mut polled = [[-1, OUT]; MOST_PENDING + 1];
         polled[0] = [self.listener, IN];
         for (entry, pending) in polled[1..].iter_mut().zip(&self.pending) {
-            entry[0] = if pending.repeated { -1 } else { pending.socket };
+            let idle = pending.socket == 0 || pending.repeated;
+            entry[0] = if idle { -1 } else { pending.socket };
         }
-        let ms = if self.pending.iter().any(|p| p.socket >= 0 && p.repeated) {
+        let ms = if self.pending.iter().any(|p| p.socket > 0 && p.repeated) {
             RETRY_MS
         } else {
             CHECK_MS
@@ -322,19 +326,16 @@ impl Watch {
     fn resume(&mut self) {
         let now = now_ms();
         for index in 0..MOST_PENDING {
-            if self.pending[index].socket < 0 {
-                continue;
-            }
-            let pending = core::mem::replace(&mut self.pending[index], Pending::NONE);
-            if !connect::resume(self, &pending, now) {
-                self.pending[index] = pending;
+            let pending = self.pending[index];
+            if pending.socket > 0 && connect::resume(self, &pending, now) {
+                self.pending[index] = Pending::NONE;
             }
         }
     }
 
     fn is_of_tree(&self, pid: i32) -> bool {
         let myself = sys::numbers(nr::GETPID, [0; 5]).unwrap_or(0) as i32;
-        pid > 0 && (self.config.place.own_processes || descend::is_below(pid, myself))
+        pid > 0 && (config().place.own_processes || descend::is_below(pid, myself))
     }
 
     /// The name of the program a thread belongs to.

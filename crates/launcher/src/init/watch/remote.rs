@@ -41,18 +41,19 @@ fn transfer(call: usize, tid: u32, address: u64, local: usize, length: usize) ->
 /// it fails and it is looked up anew.
 pub(crate) struct Processes {
     tid: u32,
+    /// 0: none.
     pidfd: i32,
 }
 
 impl Processes {
     pub(crate) const fn new() -> Self {
-        Self { tid: 0, pidfd: -1 }
+        Self { tid: 0, pidfd: 0 }
     }
 
     /// A copy of a descriptor of a thread; the same open file.
     pub(crate) fn descriptor(&mut self, tid: u32, fd: i32) -> Result<i32, Errno> {
         const ESRCH: Errno = Errno(3);
-        if self.tid == tid && self.pidfd >= 0 {
+        if self.tid == tid && self.pidfd > 0 {
             match copy_descriptor(self.pidfd, fd) {
                 Err(ESRCH) => {}
                 other => return other,
@@ -65,10 +66,10 @@ impl Processes {
     }
 
     fn forget(&mut self) {
-        if self.pidfd >= 0 {
+        if self.pidfd > 0 {
             sys::close(self.pidfd);
         }
-        self.pidfd = -1;
+        self.pidfd = 0;
     }
 }
 
@@ -174,7 +175,7 @@ pub(crate) struct Path {
 
 impl Path {
     pub(crate) const fn new() -> Self {
-        Self { bytes: [0; HEAD + LONGEST], start: HEAD, end: HEAD, text: HEAD }
+        Self { bytes: [0; HEAD + LONGEST], start: 0, end: 0, text: 0 }
     }
 
     /// Reads a path out of a thread's memory.

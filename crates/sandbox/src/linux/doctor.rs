@@ -150,9 +150,16 @@ fn ipc_steps() -> Vec<Step> {
 }
 
 fn filter_steps(listen: bool) -> Vec<Step> {
+    let heard = listen.then_some(seccomp::Heard {
+        connections: true,
+        datagrams: true,
+        changes: true,
+        reads: false,
+    });
+    let filter = seccomp::Spec { heard, ..seccomp::PLAIN };
     let watch = Step::Watch { own_network: false, any_socket: false };
     let walls = [Step::NoNewPrivs, Step::CloseOthers];
-    let load = Step::Seccomp { program: seccomp::filter(), listen };
+    let load = Step::Seccomp { program: seccomp::filter(filter), listen };
     listen.then_some(watch).into_iter().chain(walls).chain([load]).collect()
 }
 

@@ -8,11 +8,11 @@ use super::{
     host::{Host, Located},
     landlock, mounts,
     rung::Rung,
-    seccomp,
+    seccomp::{self, Heard, PLAIN, Spec},
 };
 use crate::{
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, UnixSockets},
+    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, Trace, UnixSockets},
 };
 use ringfence_launcher::{Plan, Step};
 use std::{
@@ -72,7 +72,7 @@ fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
         Files::View(_) => mounts::view(host),
     });
     let mut walls = raise(spec, host, deny, &mut setup);
-    walls.push(filter(seccomp::filter(), host));
+    walls.push(filter(PLAIN, spec, host));
     Frame { namespaces: BORN_IN, setup, walls, temp: None }
 }
 
@@ -80,8 +80,14 @@ fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
 fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
     let mut setup = vec![Step::Subreaper];
     let mut walls = raise(spec, host, false, &mut setup);
-    let knows_truncate = host.landlock_abi >= landlock::TRUNCATE_ABI;
-    walls.push(filter(seccomp::filter_on_host(spec.network, knows_truncate), host));
+    let bare = Spec {
+        inet: spec.network == Network::Inherit,
+        sysv_ipc: false,
+        own_processes: false,
+        truncate: host.landlock_abi >= landlock::TRUNCATE_ABI,
+        heard: None,
+    };
+    walls.push(filter(bare, spec, host));
     let view = matches!(spec.files, Files::View(_));
     let temp = view.then(|| landlock::temp_rights(host.landlock_abi));
     Frame { namespaces: 0, setup, walls, temp }
@@ -92,6 +98,8 @@ fn raise(spec: &SandboxSpec, host: &Host, own_network: bool, setup: &mut Vec<Ste
     if host.ground.deaf.is_none() {
         let any_socket = spec.unix_sockets == UnixSockets::Inherit;
         setup.push(Step::Watch { own_network, any_socket });
+        let allow = |place: &Located| Step::WatchAllow { socket: place.identity() };
+        setup.extend(host.sockets.iter().map(allow));
     }
     let ruleset = landlock::ruleset(spec, host);
     let mut walls = vec![Step::NoNewPrivs];
@@ -101,8 +109,18 @@ fn raise(spec: &SandboxSpec, host: &Host, own_network: bool, setup: &mut Vec<Ste
     walls
 }
 
-fn filter(program: Vec<seccomp::Instruction>, host: &Host) -> Step {
-    Step::Seccomp { program, listen: host.ground.deaf.is_none() }
+/// The filter, and whether the init hears of what it hands on.
+fn filter(filter: Spec, spec: &SandboxSpec, host: &Host) -> Step {
+    let listen = host.ground.deaf.is_none();
+    let heard = listen.then(|| heard(spec));
+    Step::Seccomp { program: seccomp::filter(Spec { heard, ..filter }), listen }
+}
+
+fn heard(spec: &SandboxSpec) -> Heard {
+    let restricted = spec.unix_sockets != UnixSockets::Inherit;
+    let connections = restricted || spec.network == Network::Deny;
+    let reads = spec.trace == Trace::Reads;
+    Heard { connections, datagrams: restricted, changes: true, reads }
 }
 
 /// The whole plan of one run.
@@ -177,7 +195,6 @@ fn texts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Trace, UnixSockets};
     use std::time::Duration;
 
     fn spec(confinement: Confinement) -> SandboxSpec {

@@ -17,7 +17,6 @@ pub(crate) const ENOEXEC: Errno = Errno(8);
 pub(crate) const EAGAIN: Errno = Errno(11);
 pub(crate) const EACCES: Errno = Errno(13);
 pub(crate) const EFAULT: Errno = Errno(14);
-pub(crate) const EBUSY: Errno = Errno(16);
 pub(crate) const EEXIST: Errno = Errno(17);
 pub(crate) const ENOTDIR: Errno = Errno(20);
 pub(crate) const EINVAL: Errno = Errno(22);

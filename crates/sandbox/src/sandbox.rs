@@ -64,8 +64,9 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::prepare`], and when the rung cannot give what is asked for.
     pub fn prepare_on(spec: &SandboxSpec, rung: Rung) -> Result<Self, SandboxError> {
-        let deaf = rung::known(spec).deaf;
-        Self::on(spec, Ground { rung, why: None, deaf })
+        let mut ground = Ground::new(rung, None);
+        ground.deaf = ground.deaf.or(rung::known(spec).deaf);
+        Self::on(spec, ground)
     }
 
     pub(crate) fn on(spec: &SandboxSpec, ground: Ground) -> Result<Self, SandboxError> {

@@ -4,7 +4,9 @@
 //! network there is. [`Sandbox::prepare`] looks at the host and makes a plan of it,
 //! and [`Sandbox::start`] has the launcher carry the plan out for one command. On
 //! Linux that means namespaces of its own, the host's tree read-only, a filter for
-//! system calls and Landlock as a second wall, all of it without privileges.
+//! system calls and Landlock as a second wall, all of it without privileges. Where the
+//! kernel refuses namespaces, [`Sandbox::fall_back`] knows what is left, and
+//! [`Sandbox::enforcement`] says what that does not hold.
 //!
 //! The crate does not decide whether a command may run, does not limit what it
 //! uses up beyond passing limits on, and does not touch its output.

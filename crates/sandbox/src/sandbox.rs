@@ -64,8 +64,9 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::prepare`], and when the rung cannot give what is asked for.
     pub fn prepare_on(spec: &SandboxSpec, rung: Rung) -> Result<Self, SandboxError> {
-        let deaf = rung::known(spec).deaf;
-        Self::on(spec, Ground { rung, why: None, deaf })
+        let mut ground = Ground::new(rung, None);
+        ground.deaf = ground.deaf.or(rung::known(spec).deaf);
+        Self::on(spec, ground)
     }
 
     pub(crate) fn on(spec: &SandboxSpec, ground: Ground) -> Result<Self, SandboxError> {
@@ -119,16 +120,20 @@ impl Sandbox {
 
     /// The next weaker sandbox that this machine gives, when `error`, of a start of this one,
     /// comes of the kernel refusing a wall; `None` when it does not. Refusals are tried again
-    /// with a plan of their own, so that no path of the run's can pass for one.
+    /// with a plan of their own, so that no path of the run's can pass for one. Where a command
+    /// has run in this process, a later refusal is a failure and no reason for less.
     ///
     /// # Errors
     /// As [`Sandbox::prepare`], for the weaker sandbox; [`SandboxError::Unavailable`] when no
     /// sandbox stands here at all.
     pub fn fall_back(&self, error: &SandboxError) -> Option<Result<Self, SandboxError>> {
-        if self.spec.confinement == Confinement::Host || !rung::may_be_refusal(error) {
+        let better = &self.host.ground;
+        if self.spec.confinement == Confinement::Host
+            || !rung::may_be_refusal(error)
+            || rung::is_proven(&self.spec, better)
+        {
             return None;
         }
-        let better = &self.host.ground;
         let found = match rung::find(&self.spec, better.rung) {
             Ok(found) if found.rung == better.rung && found.deaf == better.deaf => return None,
             Ok(found) => found,

@@ -192,7 +192,14 @@ pub(crate) fn attempt(carrier: Option<Carrier>, plan: Arc<Plan>) -> Result<(), S
     let tree = tree.map_err(|error| with_causes(&error))?;
     match tree.wait_report() {
         Ok(Some(Report::Failed(failure))) if failure.not_found() => Ok(()),
-        Ok(Some(Report::Failed(failure))) => Err(failure.to_string()),
+        Ok(Some(Report::Failed(failure))) => {
+            Err(match (plan.steps.get(failure.index), failure.errno()) {
+                (Some(Step::Seccomp { listen: true, .. }), libc::EBUSY) => {
+                    "the init of another sandbox around this one listens already".to_owned()
+                }
+                _ => failure.to_string(),
+            })
+        }
         Ok(report) => Err(format!("the launcher ended without a word ({report:?})")),
         Err(error) => Err(error.to_string()),
     }

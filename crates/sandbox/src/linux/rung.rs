@@ -45,6 +45,16 @@ pub(crate) struct Ground {
     pub(crate) deaf: Option<String>,
 }
 
+impl Ground {
+    /// A rung, and why it is not the one above.
+    pub(crate) fn new(rung: Rung, why: Option<String>) -> Self {
+        // Who listens looks at callers by the numbers that they have in its own namespace.
+        let deaf = (rung == Rung::OuterProc)
+            .then(|| "the outer /proc has other process numbers than the sandbox".to_owned());
+        Self { rung, why, deaf }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Known {
     ground: Ground,
@@ -93,17 +103,16 @@ pub(crate) fn find(spec: &SandboxSpec, rung: Rung) -> Result<Ground, SandboxErro
     let mut why: Option<String> = None;
     let mut last = String::new();
     for rung in Rung::ALL.into_iter().filter(|candidate| *candidate >= rung) {
-        let mut ground = Ground { rung, why: why.clone(), deaf: None };
+        let mut ground = Ground::new(rung, why.clone());
+        // With a listener, and without: another filter may have one.
         for _ in 0..2 {
             match attempt(&bare, &ground) {
                 Ok(()) => return Ok(ground),
-                Err(error) => {
-                    last.clone_from(&error);
-                    ground.deaf.get_or_insert(error);
-                }
+                Err(error) => last = error,
             }
+            ground.deaf.get_or_insert_with(|| last.clone());
         }
-        why = why.or(ground.deaf);
+        why.get_or_insert_with(|| last.clone());
     }
     let why = match why {
         Some(why) if why != last => format!("{why}; and by Landlock alone: {last}"),

@@ -42,7 +42,7 @@ fn dispatch(cli: Cli) -> Status {
     let done = match cli.subcommand {
         Subcommand::Run(args) => return run::run(*args),
         Subcommand::Check(args) => check::check(&args),
-        Subcommand::Doctor => doctor::doctor(),
+        Subcommand::Doctor(args) => doctor::doctor(&args),
         Subcommand::Explain(args) => explain::explain(*args),
         Subcommand::Init(args) => init::init(&args),
         Subcommand::Schema => generate::schema(),

@@ -126,7 +126,11 @@ impl Prepared {
 
     /// The error that says the host cannot carry this profile out.
     pub(crate) fn no_sandbox(&self, source: SandboxError) -> RunError {
-        RunError::Sandbox { profile: self.profile.name.clone(), source }
+        let profile = self.profile.name.clone();
+        match source {
+            SandboxError::Step(source) => RunError::SetUp { profile, source },
+            source => RunError::Sandbox { profile, source },
+        }
     }
 
     pub(crate) fn shell(&self) -> Shell<'_> {

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use ringfence_output_capture::{Activity, Sink};
 use ringfence_resource_limits::hard_ceiling;
-use ringfence_sandbox::{
-    Enforcement, Process, Rlimit, Sandbox, SandboxError, SandboxSpec, Stdio, Tree,
-};
+use ringfence_sandbox::{Enforcement, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree};
 use tokio::sync::Notify;
 
 use crate::complaints::Tail;
@@ -55,7 +53,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
-    let (sandbox, tree) = start(sandbox, &process, &stdio).map_err(|e| prepared.no_sandbox(e))?;
+    let (sandbox, tree) = start(&prepared, sandbox, &process, &stdio)?;
     drop(stdio);
     let tree = Arc::new(tree);
     let about = about(&prepared, shown, process.cwd, sandbox, missing);
@@ -100,24 +98,6 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
 }
 
-/// Starts the tree in this sandbox, or in the next weaker one that the host gives.
-fn start(
-    mut sandbox: Sandbox,
-    process: &Process,
-    stdio: &Stdio,
-) -> Result<(Sandbox, Tree), SandboxError> {
-    loop {
-        let error = match sandbox.start(process, stdio) {
-            Ok(tree) => return Ok((sandbox, tree)),
-            Err(error) => error,
-        };
-        match sandbox.fall_back(&error) {
-            Some(weaker) => sandbox = weaker?,
-            None => return Err(error),
-        }
-    }
-}
-
 fn about(
     prepared: &Arc<Prepared>,
     command: String,
@@ -145,9 +125,32 @@ fn deadlines(prepared: &Prepared, clock: Clock) -> Deadlines {
 
 /// The sandbox of a profile, as the host can give it now.
 pub(crate) fn sandbox(request: &RunRequest) -> Result<Sandbox, RunError> {
-    let prepared = &request.prepared;
-    let spec = SandboxSpec { trace: request.trace, ..prepared.spec.clone() };
-    Sandbox::prepare(&spec).map_err(|source| prepared.no_sandbox(source))
+    let spec = sandbox_spec(request);
+    Sandbox::prepare(&spec).map_err(|source| request.prepared.no_sandbox(source))
+}
+
+/// What the sandbox of this run must do.
+pub(crate) fn sandbox_spec(request: &RunRequest) -> SandboxSpec {
+    SandboxSpec { trace: request.trace, ..request.prepared.spec.clone() }
+}
+
+/// Starts the command in the strongest sandbox that this machine gives.
+fn start(
+    prepared: &Prepared,
+    mut sandbox: Sandbox,
+    process: &Process,
+    stdio: &Stdio,
+) -> Result<(Sandbox, Tree), RunError> {
+    loop {
+        let error = match sandbox.start(process, stdio) {
+            Ok(tree) => return Ok((sandbox, tree)),
+            Err(error) => error,
+        };
+        match sandbox.fall_back(&error) {
+            Some(weaker) => sandbox = weaker.map_err(|source| prepared.no_sandbox(source))?,
+            None => return Err(prepared.no_sandbox(error)),
+        }
+    }
 }
 
 /// What the sandbox enforces, and what the limits do.

@@ -176,8 +176,12 @@ pub enum Step {
         ruleset: Slot,
         /// The rights.
         access: u64,
-        /// Where.
+        /// Where; no symbolic link on the way.
         path: PathBuf,
+        /// Which file it must be.
+        identity: Option<Identity>,
+        /// Nothing is granted, and nothing has failed, when the file is gone or another by now.
+        lenient: bool,
     },
     /// What the init does with the calls that a filter hands to it (see
     /// [`Step::Seccomp`]): it carries connections out itself, so that the socket
@@ -425,7 +429,10 @@ fn words(step: &Step) -> [u64; 6] {
         Step::RulesetCreate { into, files, network, scopes, size } => {
             [into.0.into(), *files, *network, *scopes, u64::from(*size), 0]
         }
-        Step::RulesetAllow { ruleset, access, .. } => [ruleset.0.into(), *access, 0, 0, 0, 0],
+        Step::RulesetAllow { ruleset, access, identity, lenient, .. } => {
+            let (device, inode) = Identity::words(*identity);
+            [ruleset.0.into(), *access, device, inode, (*lenient).into(), 0]
+        }
         Step::RulesetEnforce { ruleset } => [ruleset.0.into(), 0, 0, 0, 0, 0],
         Step::Rlimit { resource, soft, hard } => [u64::from(*resource), *soft, *hard, 0, 0, 0],
         Step::Exec { candidates, args, env } => {
@@ -538,7 +545,7 @@ impl fmt::Display for Step {
                 "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",
                 into.0
             ),
-            Self::RulesetAllow { ruleset, access, path } => {
+            Self::RulesetAllow { ruleset, access, path, .. } => {
                 write!(f, "allow {access:#x} below `{}` in {}", path.display(), ruleset.0)
             }
             Self::Overlay { into, lower, upper, .. } => write!(

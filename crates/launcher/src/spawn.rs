@@ -298,8 +298,9 @@ fn map_ids(birth: &Birth) -> Result<(), Errno> {
 fn keep_capabilities() -> Result<(), Errno> {
     const PR_CAP_AMBIENT: usize = 47;
     const PR_CAP_AMBIENT_RAISE: usize = 2;
-    /// `CAP_SETPCAP`, `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`.
-    const NEEDED: [usize; 3] = [8, 12, 21];
+    /// `CAP_CHOWN`, `CAP_DAC_OVERRIDE` and `CAP_FOWNER`, with which a layer copies files of the
+    /// caller's; `CAP_SETPCAP`, `CAP_NET_ADMIN`, `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`.
+    const NEEDED: [usize; 7] = [0, 1, 3, 8, sys::NET_ADMIN, sys::SYS_PTRACE, 21];
     let set = NEEDED.iter().fold(0_u32, |set, capability| set | 1 << capability);
     sys::set_capabilities(set)?;
     for capability in NEEDED {

@@ -80,7 +80,7 @@ fn what_this_backend_cannot_do_is_an_error_that_names_the_field() {
     check("fs_mode = \"inherit\"", None);
     check("fs_mode = \"workspace_readonly\"\nnetwork_mode = \"inherit\"", None);
     check("fs_mode = \"workspace_overlay\"", Some(&refused("fs_mode = \"workspace_overlay\"")));
-    check("read_scope = \"minimal\"", Some(&refused("read_scope = \"minimal\"")));
+    check("read_scope = \"minimal\"", None);
     check(
         "network_mode = \"allowlist\"\nnetwork_allowlist = [\"example.com:443\"]",
         Some(&refused("network_mode = \"allowlist\"")),
@@ -88,8 +88,8 @@ fn what_this_backend_cannot_do_is_an_error_that_names_the_field() {
     check("unix_sockets = \"inherit\"", Some(&refused("unix_sockets = \"inherit\"")));
     check("unix_sockets = [\"/run/x.sock\"]", Some(&refused("unix_sockets = [\"/run/x.sock\"]")));
     check("max_memory_mb = 512", Some(&refused("max_memory_mb = 512")));
-    check("protected_paths = [\"/a\"]", Some(&refused("protected_paths = [\"/a\"]")));
-    check("hidden_paths = [\"/a\", \"/b*\"]", Some(&refused("hidden_paths = [\"/b*\"]")));
+    check("protected_paths = [\"/a\"]", None);
+    check("hidden_paths = [\"/a\", \"/b*\"]", None);
     check("hidden_paths = [\"/a\"]", None);
 }
 

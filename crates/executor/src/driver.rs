@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_output_capture::Activity;
 use ringfence_policy::ReasonCode;
-use ringfence_resource_limits::{LimitHit, LimitedResource, Usage, sample};
+use ringfence_resource_limits::{LimitHit, LimitedResource, Usage};
 use ringfence_sandbox::{
     Backend, Denied, Enforcement, ExitStatus, Report, Sandbox, StepFailure, TreeUsage,
 };
@@ -215,14 +215,16 @@ impl Driver {
     /// Looks at the tree on a thread that may block: a large tree has many files in `/proc`.
     async fn look(&mut self, look: Look) {
         let root = self.control.tree().pid();
-        let looking = tokio::task::spawn_blocking(move || sample(root, look.at_most));
+        let limits = self.watch.limits();
+        let looking = tokio::task::spawn_blocking(move || Watch::look(look, root, &limits));
         // A tree that has just ended cannot be looked at, and need not be.
-        let Ok(Ok(sample)) = looking.await else { return };
+        let Ok(Ok(seen)) = looking.await else { return };
+        let sample = seen.sample;
         self.seen.usage.observe(&sample);
         if look.tell && self.seen.status.is_none() {
             self.feed.push(EventKind::Usage(sample));
         }
-        if let Some(hit) = self.watch.exceeded(&sample)
+        if let Some(hit) = self.watch.exceeded(&seen)
             && self.seen.exceeded.is_none()
         {
             self.seen.exceeded = Some(hit);

@@ -38,7 +38,6 @@ pub(crate) fn check(profile: &Profile) -> Result<(), Unsupported> {
         sandboxed.then(|| fs_mode(profile)).flatten(),
         sandboxed.then(|| network_mode(profile)).flatten(),
         sandboxed.then(|| unix_sockets(profile)).flatten(),
-        memory(profile),
     ];
     match unsupported.into_iter().flatten().next() {
         Some((field, value, instead)) => {
@@ -71,17 +70,6 @@ fn unix_sockets(profile: &Profile) -> Finding {
         UnixSockets::Listed(paths) => listed(paths),
     };
     Some(("unix_sockets", value, "use \"private\""))
-}
-
-fn memory(profile: &Profile) -> Finding {
-    const MIB: u64 = 1 << 20;
-    profile.max_memory.map(|bytes| {
-        (
-            "max_memory_mb",
-            bytes.div_ceil(MIB).to_string(),
-            "leave it out, or set it in a cgroup around",
-        )
-    })
 }
 
 fn listed(paths: &[std::path::PathBuf]) -> String {

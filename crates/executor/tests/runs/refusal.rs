@@ -87,9 +87,9 @@ fn what_this_backend_cannot_do_is_an_error_that_names_the_field() {
     );
     check("unix_sockets = \"inherit\"", Some(&refused("unix_sockets = \"inherit\"")));
     check("unix_sockets = [\"/run/x.sock\"]", Some(&refused("unix_sockets = [\"/run/x.sock\"]")));
-    check("max_memory_mb = 512", Some(&refused("max_memory_mb = 512")));
     check("protected_paths = [\"/a\"]", None);
     check("hidden_paths = [\"/a\", \"/b*\"]", None);
+    check("max_memory_mb = 512", None);
     check("hidden_paths = [\"/a\"]", None);
 }
 
@@ -101,7 +101,7 @@ fn in_host_mode_only_limits_are_asked_for() {
     };
     check("fs_mode = \"inherit\"", true);
     check("max_open_files = 64", true);
-    check("max_memory_mb = 512", false);
+    check("max_memory_mb = 512", true);
 }
 
 #[test]

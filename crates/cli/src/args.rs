@@ -41,7 +41,10 @@ pub(crate) enum Subcommand {
     /// Validate the config, and say whether policy lets a command run.
     Check(CheckArgs),
     /// Say what this machine can enforce, row by row, and how to get what is missing.
-    Doctor,
+    ///
+    /// Each mechanism is tried for real. The exit status is 0 when the default profile is fully enforced here, and 125 when something
+    /// of it is weaker, though commands may run.
+    Doctor(DoctorArgs),
     /// Say in plain words what a run would see, write, reach and use up; runs nothing.
     ///
     /// Takes the options of `run`, so any command line can be explained by changing one word of it. Add `-v` for the plan.
@@ -86,6 +89,16 @@ pub(crate) struct PlaceArgs {
     /// Workspace root and working directory.
     #[arg(short, long, value_name = "DIR", default_value = ".", help_heading = "Config")]
     pub(crate) workspace: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print an array of objects with `name`, `works`, `required`, `detail` and `remedy`.
+    #[arg(long, conflicts_with = "apparmor")]
+    pub(crate) json: bool,
+    /// Print an AppArmor profile that lets this program make user namespaces; try nothing.
+    #[arg(long)]
+    pub(crate) apparmor: bool,
 }
 
 #[derive(Debug, Args)]

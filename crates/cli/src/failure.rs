@@ -36,8 +36,11 @@ pub(crate) enum Failure {
     #[error("there is no man page for `{0}`")]
     NoPage(String),
     /// Something this machine lacks, asked by `ringfence doctor`.
-    #[error("{missing} of {all} mechanisms do not work here")]
-    Unhealthy { missing: usize, all: usize },
+    #[error("the default profile is not fully enforced here")]
+    NotFull,
+    /// The path of this program is not known.
+    #[error("failed to find out where this program lies")]
+    Myself(#[source] io::Error),
 }
 
 impl Failure {
@@ -53,7 +56,7 @@ impl Failure {
             Failure::Exists { .. } => Some("remove it first, or add `--force`".into()),
             Failure::VariableName => Some("write `-e KEY` or `-e KEY=VALUE`".into()),
             Failure::Denied { hint, .. } => hint.clone(),
-            Failure::Unhealthy { .. } => Some("the rows above say how to get each".into()),
+            Failure::NotFull => Some("the rows above say how to get each".into()),
             _ => None,
         }
     }

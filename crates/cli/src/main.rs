@@ -17,6 +17,7 @@ mod failure;
 mod generate;
 mod init;
 mod message;
+mod refusals;
 mod request;
 mod run;
 mod secrets;
@@ -41,7 +42,7 @@ fn dispatch(cli: Cli) -> Status {
     let done = match cli.subcommand {
         Subcommand::Run(args) => return run::run(*args),
         Subcommand::Check(args) => check::check(&args),
-        Subcommand::Doctor => doctor::doctor(),
+        Subcommand::Doctor(args) => doctor::doctor(&args),
         Subcommand::Explain(args) => explain::explain(*args),
         Subcommand::Init(args) => init::init(&args),
         Subcommand::Schema => generate::schema(),

@@ -4,6 +4,7 @@ use crate::args::{CommandArgs, PlaceArgs, RunArgs, StdinArg};
 use crate::failure::Failure;
 use crate::secrets;
 use ringfence::config::{Config, Environment, Search};
+use ringfence::sandbox::Trace;
 use ringfence::{RunBuilder, Runner, Stdin};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -53,7 +54,7 @@ pub(crate) fn apply(
             None => run.pass_env(name),
         };
     }
-    Ok(run)
+    Ok(if args.trace { run.trace(Trace::Reads) } else { run })
 }
 
 fn stdin(args: &RunArgs) -> Stdin {

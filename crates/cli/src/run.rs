@@ -11,6 +11,7 @@ use crate::events::EventLog;
 use crate::exit::Status;
 use crate::failure::Failure;
 use crate::message::{self, Level};
+use crate::refusals;
 use crate::request;
 use crate::signals::{SIGPIPE, Signals};
 use crate::streams::{Destinations, FileLimits};
@@ -143,6 +144,9 @@ fn finished(args: &RunArgs, outcome: &Outcome, ended_by: Option<i32>) -> Result<
     } else {
         outcome.warnings.iter().for_each(|warning| message::warning(level, warning));
         tell_what_ended_it(level, outcome);
+        if let Some(line) = refusals::footer(outcome) {
+            message::note(level, &line);
+        }
     }
     message::detail(level, &summary(outcome));
     Ok(Status::of_outcome(outcome, ended_by))

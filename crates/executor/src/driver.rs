@@ -6,18 +6,24 @@
 //! init ends the tree.
 
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringfence_output_capture::Activity;
-use ringfence_resource_limits::{LimitHit, LimitedResource, Usage, sample};
-use ringfence_sandbox::{Backend, Enforcement, ExitStatus, Report, StepFailure, TreeUsage};
+use ringfence_policy::ReasonCode;
+use ringfence_resource_limits::{LimitHit, LimitedResource, Usage};
+use ringfence_sandbox::{
+    Backend, Denied, Enforcement, ExitStatus, Report, Sandbox, StepFailure, TreeUsage,
+};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
+use crate::complaints::{self, Tail};
 use crate::conclude::{Conclusion, Seen, conclude};
 use crate::control::Control;
 use crate::deadlines::{Action, Cause, Deadlines};
+use crate::denials::{self, Denial, Denials};
 use crate::error::RunError;
 use crate::event::{Clock, EventKind, RunStarted};
 use crate::feed::Feed;
@@ -34,6 +40,8 @@ pub(crate) struct About {
     pub(crate) run: RunId,
     pub(crate) prepared: Arc<Prepared>,
     pub(crate) command: String,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) cwd: PathBuf,
     pub(crate) backend: Backend,
     pub(crate) enforcement: Enforcement,
     pub(crate) warnings: Vec<String>,
@@ -51,6 +59,7 @@ pub(crate) struct Driver {
     pub(crate) pumps: Option<Pumps>,
     pub(crate) feeding: Option<Feeding>,
     pub(crate) feed: Feed,
+    pub(crate) tail: Tail,
     pub(crate) seen: Facts,
 }
 
@@ -61,6 +70,7 @@ pub(crate) struct Facts {
     duration: Option<Duration>,
     exceeded: Option<LimitHit>,
     usage: Usage,
+    denials: Denials,
 }
 
 /// How the reports ended.
@@ -132,12 +142,39 @@ impl Driver {
                 let profile = self.about.prepared.profile().name.clone();
                 return Err(RunError::SetUp { profile, source });
             }
+            Some(Report::Denied(denied)) => self.note_denial(&denied),
             // A report of a later kind says nothing that this version must know.
             Some(_) => {}
             None if self.seen.status.is_some() => return Ok(Some(End::Lost)),
             None => return Err(RunError::InitKilled),
         }
         Ok(None)
+    }
+
+    fn note_denial(&mut self, denied: &Denied) {
+        let denial = denials::from_kernel(denied, |text| self.about.prepared.redact(text));
+        self.announce_denial(denial);
+    }
+
+    /// What the kernel did not tell of, the command may have.
+    fn hear_complaints(&mut self) {
+        let About { sandbox, cwd, .. } = &self.about;
+        for denial in complaints::believed(&self.tail, sandbox, cwd) {
+            if !self.seen.denials.knows(&denial.kind, &denial.target) {
+                self.announce_denial(denial);
+            }
+        }
+    }
+
+    fn announce_denial(&mut self, denial: Denial) {
+        if let Some(denial) = self.seen.denials.note(denial) {
+            self.feed.push(match denial.reason_code {
+                ReasonCode::NetworkBlocked | ReasonCode::NetworkAllowlistBlocked => {
+                    EventKind::SandboxNetworkBlocked(denial.clone())
+                }
+                _ => EventKind::SandboxDenied(denial.clone()),
+            });
+        }
     }
 
     fn announce_start(&self) {
@@ -178,14 +215,16 @@ impl Driver {
     /// Looks at the tree on a thread that may block: a large tree has many files in `/proc`.
     async fn look(&mut self, look: Look) {
         let root = self.control.tree().pid();
-        let looking = tokio::task::spawn_blocking(move || sample(root, look.at_most));
+        let limits = self.watch.limits();
+        let looking = tokio::task::spawn_blocking(move || Watch::look(look, root, &limits));
         // A tree that has just ended cannot be looked at, and need not be.
-        let Ok(Ok(sample)) = looking.await else { return };
+        let Ok(Ok(seen)) = looking.await else { return };
+        let sample = seen.sample;
         self.seen.usage.observe(&sample);
         if look.tell && self.seen.status.is_none() {
             self.feed.push(EventKind::Usage(sample));
         }
-        if let Some(hit) = self.watch.exceeded(&sample)
+        if let Some(hit) = self.watch.exceeded(&seen)
             && self.seen.exceeded.is_none()
         {
             self.seen.exceeded = Some(hit);
@@ -232,6 +271,13 @@ impl Driver {
         if self.deadlines.cause().is_none() {
             self.announce_limit(limit);
         }
+        if kind != OutcomeKind::Exited || exit_code != Some(0) {
+            self.hear_complaints();
+        }
+        let (denials, more) = self.seen.denials.take();
+        if more > 0 {
+            warnings.push(format!("{more} further refusals are not listed"));
+        }
         let cut = || self.cut(&stdout.captured).or_else(|| self.cut(&stderr.captured));
         Outcome {
             run: self.about.run,
@@ -245,7 +291,7 @@ impl Driver {
             limit: limit.or_else(cut),
             reason,
             enforcement: self.about.enforcement.clone(),
-            denials: Vec::new(),
+            denials,
             usage: self.seen.usage,
             stdout: stdout.captured,
             stderr: stderr.captured,

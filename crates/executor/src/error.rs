@@ -145,7 +145,10 @@ impl RunError {
         match self {
             Self::Refused(refusal) => refusal.code,
             Self::Command(_) => ReasonCode::InvalidCommand,
-            Self::Unsupported(_) => ReasonCode::UnsupportedBackendFeature,
+            Self::Unsupported(_)
+            | Self::Sandbox { source: SandboxError::CannotHold { .. }, .. } => {
+                ReasonCode::UnsupportedBackendFeature
+            }
             Self::Sandbox {
                 source: SandboxError::Unavailable { .. } | SandboxError::NotFull { .. },
                 ..

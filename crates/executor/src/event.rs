@@ -14,6 +14,7 @@ use ringfence_resource_limits::{LimitHit, Sample};
 use ringfence_sandbox::Backend;
 use serde::{Serialize, Serializer};
 
+use crate::denials::Denial;
 use crate::json;
 use crate::outcome::Outcome;
 use crate::run_id::RunId;
@@ -38,6 +39,10 @@ pub enum EventKind {
     RunStarted(RunStarted),
     /// The command printed something.
     Output(Output),
+    /// The sandbox refused something. Told once for each thing; how often is in the result.
+    SandboxDenied(Denial),
+    /// The sandbox refused a connection.
+    SandboxNetworkBlocked(Denial),
     /// A limit ended the run or stands in its way.
     #[serde(serialize_with = "json::limit")]
     SandboxResourceExceeded(LimitHit),
@@ -196,6 +201,13 @@ mod tests {
                 ended_command: true,
             }),
             r#"{"ts_ms":1700,"event":"sandbox_resource_exceeded","resource":"cpu","reason_code":"cpu_limit_exceeded","limit":2000,"observed":2004}"#,
+        );
+        check(
+            EventKind::SandboxDenied(crate::denials::from_stderr(
+                ringfence_sandbox::DeniedKind::FileRead,
+                "/etc/shadow".into(),
+            )),
+            r#"{"ts_ms":1700,"event":"sandbox_denied","kind":"file_read","target":"/etc/shadow","reason_code":"file_read_denied","count":1,"allow":"--ro /etc/shadow","source":"stderr"}"#,
         );
         check(
             EventKind::Warning { message: "mind".into() },

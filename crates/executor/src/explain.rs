@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringfence_config::Profile;
 use ringfence_policy::Verdict;
-use ringfence_sandbox::{Backend, Enforcement};
+use ringfence_sandbox::{Backend, Enforcement, Sandbox};
 
 use crate::error::RunError;
 use crate::request::RunRequest;
@@ -43,7 +43,8 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
     let prepared = &request.prepared;
     let verdict = prepared.decide(&request.command)?;
     let (process, missing) = spawn::process(request)?;
-    let sandbox = spawn::sandbox(prepared)?;
+    let sandbox = Sandbox::prepare_by_trying(&spawn::sandbox_spec(request))
+        .map_err(|source| prepared.no_sandbox(source))?;
     let redact = |text: &str| prepared.redact(text.as_bytes());
     let plan = sandbox.plan_text(&process).map_err(|source| prepared.no_sandbox(source))?;
     let warnings = prepared.warnings().iter().chain(sandbox.warnings()).chain(&missing);

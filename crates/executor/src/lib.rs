@@ -13,9 +13,11 @@
 //! tree is empty.
 #![forbid(unsafe_code)]
 
+mod complaints;
 mod conclude;
 mod control;
 mod deadlines;
+mod denials;
 mod driver;
 mod error;
 mod event;
@@ -37,11 +39,12 @@ mod stdin;
 mod unsupported;
 mod watch;
 
+pub use denials::{Denial, DenialSource};
 pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Event, EventKind, Output, RunStarted, Stream};
 pub use explain::{Explanation, explain};
 pub use masking::MaskingError;
-pub use outcome::{Captured, Denial, Kept, Outcome, OutcomeKind, Reason};
+pub use outcome::{Captured, Kept, Outcome, OutcomeKind, Reason};
 pub use prepared::Prepared;
 pub use request::{Capture, Command, EnvChange, OutputEvents, RunRequest, Stdin};
 pub use run_id::RunId;

@@ -10,6 +10,7 @@ use ringfence_resource_limits::{LimitHit, Usage};
 use ringfence_sandbox::{Backend, Enforcement};
 use serde::Serialize;
 
+use crate::denials::Denial;
 use crate::json;
 use crate::run_id::RunId;
 
@@ -65,8 +66,7 @@ pub struct Outcome {
     /// How far each property that the profile asks for held.
     #[serde(serialize_with = "json::enforcement")]
     pub enforcement: Enforcement,
-    /// What the sandbox refused, where the backend can tell. Namespaces cannot: what they deny
-    /// the command sees as an error, and nobody else sees it.
+    /// What the sandbox refused, as far as it was seen.
     pub denials: Vec<Denial>,
     /// What the tree used.
     #[serde(serialize_with = "json::usage")]
@@ -118,20 +118,6 @@ pub struct Reason {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-}
-
-/// Something the sandbox refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Denial {
-    /// What was tried, for example `file_write`.
-    pub kind: String,
-    /// On what.
-    pub target: String,
-    /// The name programs branch on.
-    #[serde(serialize_with = "json::reason_code")]
-    pub reason_code: ReasonCode,
-    /// How often.
-    pub count: u64,
 }
 
 /// One stream of the command, redacted and bounded.
@@ -202,12 +188,10 @@ mod tests {
             limit: None,
             reason: None,
             enforcement,
-            denials: vec![Denial {
-                kind: "file_write".into(),
-                target: "/etc/hosts".into(),
-                reason_code: ReasonCode::FileWriteDenied,
-                count: 2,
-            }],
+            denials: vec![crate::denials::from_stderr(
+                ringfence_sandbox::DeniedKind::FileWrite,
+                "/etc/hosts".into(),
+            )],
             usage,
             stdout: Captured {
                 bytes: 120,
@@ -225,7 +209,7 @@ mod tests {
                 r#""backend":"linux_namespaces","profile":"build","warnings":[],"#,
                 r#""limit":null,"#,
                 r#""enforcement":{"files":"full","network":"full","memory":"partial: sampled every 50 ms"},"#,
-                r#""denials":[{"kind":"file_write","target":"/etc/hosts","reason_code":"file_write_denied","count":2}],"#,
+                r#""denials":[{"kind":"file_write","target":"/etc/hosts","reason_code":"file_write_denied","count":1,"allow":"--rw /etc/hosts","source":"stderr"}],"#,
                 r#""usage":{"user_cpu_ms":12,"system_cpu_ms":5,"peak_memory_bytes":9437184,"processes":3},"#,
                 r#""stdout":{"bytes":120,"kept_bytes":120,"redactions":1,"dropped_bytes":0,"text":"…"},"#,
                 r#""stderr":{"bytes":0,"kept_bytes":0,"redactions":0,"dropped_bytes":0,"text":""}}"#,

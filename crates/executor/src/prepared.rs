@@ -46,8 +46,9 @@ impl Prepared {
         environment: Environment,
         secrets: impl IntoIterator<Item = Secret>,
     ) -> Result<Self, RunError> {
-        let Resolved { runner, profile, mut warnings, .. } = resolved;
+        let Resolved { runner, mut profile, mut warnings, source } = resolved;
         unsupported::check(&profile)?;
+        profile.protected_paths.extend(own_files(&profile, source, &environment));
         let (options, literals) = masking::options(&runner)?;
         let secrets = secrets.into_iter().chain(literals);
         let (redaction, unmasked) = Redaction::compile(secrets, &options);
@@ -126,7 +127,11 @@ impl Prepared {
 
     /// The error that says the host cannot carry this profile out.
     pub(crate) fn no_sandbox(&self, source: SandboxError) -> RunError {
-        RunError::Sandbox { profile: self.profile.name.clone(), source }
+        let profile = self.profile.name.clone();
+        match source {
+            SandboxError::Step(source) => RunError::SetUp { profile, source },
+            source => RunError::Sandbox { profile, source },
+        }
     }
 
     pub(crate) fn shell(&self) -> Shell<'_> {
@@ -164,6 +169,19 @@ impl Prepared {
         redactor.finish(&mut out);
         (String::from_utf8_lossy(&out).into_owned(), redactor.count())
     }
+}
+
+/// What would loosen the next run if the command could write it: the config in use, every place
+/// where one is looked for, and what ringfence keeps of its runs.
+fn own_files(
+    profile: &Profile,
+    source: Option<PathBuf>,
+    environment: &Environment,
+) -> Vec<PathBuf> {
+    let upwards = profile.workspace.ancestors().map(|dir| dir.join(ringfence_config::FILE_NAME));
+    let homes = [environment.config_home(), environment.state_home()];
+    let homes = homes.into_iter().flatten().map(|home| home.join("ringfence"));
+    source.into_iter().chain(upwards).chain(homes).collect()
 }
 
 fn passed(policy: &Policy, environment: &Environment) -> Variables {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringfence_output_capture::Sink;
+use ringfence_sandbox::Trace;
 
 use crate::prepared::Prepared;
 
@@ -90,6 +91,8 @@ pub struct RunRequest {
     pub stdout: Vec<Box<dyn Sink>>,
     /// Where standard error goes besides the outcome. Default: nowhere.
     pub stderr: Vec<Box<dyn Sink>>,
+    /// Which refusals are told of. Default: those of changes and connections.
+    pub trace: Trace,
     /// Whether the output is in the outcome. Default: yes.
     pub capture: Capture,
     /// Whether the output is in the events. Default: yes.
@@ -108,6 +111,7 @@ impl RunRequest {
             stdin: Stdin::default(),
             stdout: Vec::new(),
             stderr: Vec::new(),
+            trace: Trace::Changes,
             capture: Capture::Keep,
             output_events: OutputEvents::Send,
         }

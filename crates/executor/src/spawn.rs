@@ -5,14 +5,15 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringfence_output_capture::{Activity, Sink};
 use ringfence_resource_limits::hard_ceiling;
-use ringfence_sandbox::{Enforcement, Process, Rlimit, Sandbox, Stdio};
+use ringfence_sandbox::{Enforcement, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree};
 use tokio::sync::Notify;
 
+use crate::complaints::Tail;
 use crate::control::Control;
 use crate::deadlines::{Deadlines, LINGER};
 use crate::driver::{About, Driver, Facts};
@@ -45,16 +46,17 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     prepared.admit(&request.command)?;
     Watch::check(&prepared.limits.watched)?;
     let (process, missing) = process(&request)?;
-    let sandbox = sandbox(&prepared)?;
-    let about = about(&request, &sandbox, missing);
-
+    let sandbox = sandbox(&request)?;
+    let shown = prepared.shown(&request.command);
     let stdin = stdin::open(request.stdin)?;
     let (pipes, [stdout, stderr]) = Pipes::open()?;
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
-    let tree = Arc::new(sandbox.start(&process, &stdio).map_err(|e| prepared.no_sandbox(e))?);
+    let (sandbox, tree) = start(&prepared, sandbox, &process, &stdio)?;
     drop(stdio);
+    let tree = Arc::new(tree);
+    let about = about(&prepared, shown, process.cwd, sandbox, missing);
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
 
     let queue = Arc::new(Queue::default());
@@ -70,8 +72,11 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         feed: feed.clone(),
         output_events: request.output_events == OutputEvents::Send,
     };
+    let tail = Tail::default();
+    let mut stderr_sinks = request.stderr;
+    stderr_sinks.push(tail.sink());
     let [stdout, stderr] =
-        [plan(Stream::Stdout, request.stdout), plan(Stream::Stderr, request.stderr)];
+        [plan(Stream::Stdout, request.stdout), plan(Stream::Stderr, stderr_sinks)];
 
     let cancel = Arc::new(Notify::new());
     let (id, tree) = (about.run, Arc::downgrade(&tree));
@@ -87,21 +92,29 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         activity,
         feeding: stdin.rest.map(stdin::Rest::feed),
         feed,
+        tail,
         seen: Facts::default(),
     };
     Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
 }
 
-fn about(request: &RunRequest, sandbox: &Sandbox, missing: Vec<String>) -> About {
-    let prepared = &request.prepared;
+fn about(
+    prepared: &Arc<Prepared>,
+    command: String,
+    cwd: PathBuf,
+    sandbox: Sandbox,
+    missing: Vec<String>,
+) -> About {
     let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
     About {
         run: RunId::generate(),
         prepared: Arc::clone(prepared),
-        command: prepared.shown(&request.command),
+        command,
         backend: sandbox.backend(),
-        enforcement: enforcement(sandbox, prepared),
+        enforcement: enforcement(&sandbox, prepared),
         warnings: known.chain(missing).collect(),
+        sandbox,
+        cwd,
     }
 }
 
@@ -111,8 +124,33 @@ fn deadlines(prepared: &Prepared, clock: Clock) -> Deadlines {
 }
 
 /// The sandbox of a profile, as the host can give it now.
-pub(crate) fn sandbox(prepared: &Prepared) -> Result<Sandbox, RunError> {
-    Sandbox::prepare(&prepared.spec).map_err(|source| prepared.no_sandbox(source))
+pub(crate) fn sandbox(request: &RunRequest) -> Result<Sandbox, RunError> {
+    let spec = sandbox_spec(request);
+    Sandbox::prepare(&spec).map_err(|source| request.prepared.no_sandbox(source))
+}
+
+/// What the sandbox of this run must do.
+pub(crate) fn sandbox_spec(request: &RunRequest) -> SandboxSpec {
+    SandboxSpec { trace: request.trace, ..request.prepared.spec.clone() }
+}
+
+/// Starts the command in the strongest sandbox that this machine gives.
+fn start(
+    prepared: &Prepared,
+    mut sandbox: Sandbox,
+    process: &Process,
+    stdio: &Stdio,
+) -> Result<(Sandbox, Tree), RunError> {
+    loop {
+        let error = match sandbox.start(process, stdio) {
+            Ok(tree) => return Ok((sandbox, tree)),
+            Err(error) => error,
+        };
+        match sandbox.fall_back(&error) {
+            Some(weaker) => sandbox = weaker.map_err(|source| prepared.no_sandbox(source))?,
+            None => return Err(prepared.no_sandbox(error)),
+        }
+    }
 }
 
 /// What the sandbox enforces, and what the limits do.

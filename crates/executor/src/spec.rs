@@ -74,13 +74,14 @@ pub(crate) struct Split {
 /// Limits of a whole tree that are kept by looking at it every [`SAMPLING`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
+    pub(crate) memory: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) processes: Option<u64>,
 }
 
 impl Watched {
     pub(crate) fn any(&self) -> bool {
-        self.cpu_time.is_some() || self.processes.is_some()
+        self.memory.is_some() || self.cpu_time.is_some() || self.processes.is_some()
     }
 }
 
@@ -91,13 +92,14 @@ impl Watched {
 /// counts the caller's browser would be worse than none.
 pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
     let asked = Limits {
+        memory: profile.max_memory,
         cpu_time: profile.max_cpu,
         processes: profile.max_processes,
         open_files: profile.max_open_files,
         file_size: profile.max_file_size,
     };
     let mut kernel = asked;
-    let mut watched = Watched { cpu_time: asked.cpu_time, processes: None };
+    let mut watched = Watched { memory: asked.memory, cpu_time: asked.cpu_time, processes: None };
     let own_user_namespace = profile.mode == Mode::Sandbox;
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
@@ -121,7 +123,9 @@ fn property(resource: LimitedResource) -> &'static str {
 fn promise(resource: LimitedResource, enforced: Enforced) -> Level {
     match (resource, enforced) {
         (_, Enforced::Full) => Level::Full,
-        (LimitedResource::Processes, _) => Level::Partial("sampled every 50 ms".to_owned()),
+        (LimitedResource::Memory | LimitedResource::Processes, _) => {
+            Level::Partial("sampled every 50 ms".to_owned())
+        }
         (LimitedResource::Cpu, _) => {
             Level::Partial("each process by the kernel, the tree sampled every 50 ms".to_owned())
         }

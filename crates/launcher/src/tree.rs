@@ -4,12 +4,21 @@
 //! dead init is reaped in the background, so that nobody waits for the kernel to
 //! take the namespaces down.
 
-use crate::{init::wire, plan::Plan, reaper, report::Report};
+use crate::{
+    init::wire,
+    plan::Plan,
+    reaper,
+    report::{Denied, Report},
+};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+
+/// Longest datagram of the init: a refusal with a path.
+const LONGEST: usize = 8192;
 
 /// A running tree. Dropping it kills every process of it.
 #[derive(Debug)]
@@ -18,11 +27,13 @@ pub struct Tree {
     pidfd: Option<OwnedFd>,
     control: OwnedFd,
     plan: Arc<Plan>,
+    /// Refusals by the number that the init gave them, which counts them from 1.
+    told: Mutex<Vec<Denied>>,
 }
 
 impl Tree {
     pub(crate) fn new(pid: i32, pidfd: OwnedFd, control: OwnedFd, plan: Arc<Plan>) -> Self {
-        Self { pid: pid.unsigned_abs(), pidfd: Some(pidfd), control, plan }
+        Self { pid: pid.unsigned_abs(), pidfd: Some(pidfd), control, plan, told: Mutex::default() }
     }
 
     /// Process number of the init, as this process sees it.
@@ -54,18 +65,40 @@ impl Tree {
         self.receive(0)
     }
 
+    /// The next report, left where it is for [`Tree::next_report`]; waits at most `patience` for
+    /// it. `None` when none has come by then, or the init is gone.
+    ///
+    /// # Errors
+    /// What poll(2) and recv(2) say.
+    pub fn peek_report(&self, patience: Duration) -> io::Result<Option<Report>> {
+        let mut entry =
+            libc::pollfd { fd: self.control.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let limit = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one entry.
+        match unsafe { libc::poll(&raw mut entry, 1, limit) } {
+            0 => Ok(None),
+            1.. => self.receive(libc::MSG_PEEK | libc::MSG_DONTWAIT),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     fn receive(&self, flags: libc::c_int) -> io::Result<Option<Report>> {
-        let mut bytes = [0_u8; 64];
+        let mut bytes = [0_u8; LONGEST];
         loop {
             // SAFETY: the buffer is as long as said.
             let n = unsafe {
-                libc::recv(self.control.as_raw_fd(), bytes.as_mut_ptr().cast(), 64, flags)
+                libc::recv(self.control.as_raw_fd(), bytes.as_mut_ptr().cast(), LONGEST, flags)
             };
             match usize::try_from(n) {
                 Ok(0) => return Ok(None),
                 Ok(n) => {
-                    let report = Report::decode(&bytes[..n], |index| self.describe(index));
-                    if report.is_some() {
+                    let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                    let describe = |index| self.describe(index);
+                    let report = Report::decode(&bytes[..n], describe, &mut told);
+                    if report.is_some() || flags & libc::MSG_PEEK != 0 {
                         return Ok(report);
                     }
                 }

@@ -82,6 +82,9 @@ impl Rlimit {
 /// included, that nobody asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Memory of the whole tree, in bytes. No resource limit of the kernel says that: whoever sets it
+    /// keeps it, by a cgroup or by looking. Default: none.
+    pub memory: Option<u64>,
     /// CPU time of each process. Rounded up to whole seconds, at least one. Default: none.
     pub cpu_time: Option<Duration>,
     /// Processes and threads alive at once. Default: none.
@@ -168,6 +171,7 @@ mod tests {
         check(cpu(Duration::ZERO), INFINITY, &[(Core, 0, 0), (CpuTime, 1, 2)]);
         check(cpu(Duration::from_secs(3)), 3, &[(Core, 0, 0), (CpuTime, 3, 3)]);
         let all = Limits {
+            memory: Some(1),
             cpu_time: Some(Duration::from_secs(9)),
             processes: Some(64),
             open_files: Some(0),
@@ -198,6 +202,7 @@ mod tests {
             nanos: u64, seconds: u64, count: u64, ceiling: u64,
         ) {
             let limits = Limits {
+                memory: Some(count),
                 cpu_time: Some(Duration::new(seconds, (nanos % 1_000_000_000) as u32)),
                 processes: Some(count),
                 open_files: Some(count),
@@ -212,6 +217,7 @@ mod tests {
         #[test]
         fn no_limit_turns_into_infinity(seconds: u64, count: u64) {
             let limits = Limits {
+                memory: None,
                 cpu_time: Some(Duration::from_secs(seconds)),
                 processes: Some(count),
                 open_files: Some(count),

@@ -11,6 +11,7 @@ use ringfence_executor::{
     Stdin, explain, spawn,
 };
 use ringfence_output_capture::{Secret, Sink};
+use ringfence_sandbox::Trace;
 
 use crate::cache::Wanted;
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub struct RunBuilder {
     stdin: Stdin,
     stdout: Vec<Box<dyn Sink>>,
     stderr: Vec<Box<dyn Sink>>,
+    trace: Trace,
     capture: Capture,
     output_events: OutputEvents,
 }
@@ -45,6 +47,7 @@ impl RunBuilder {
             stdin: Stdin::default(),
             stdout: Vec::new(),
             stderr: Vec::new(),
+            trace: Trace::Changes,
             capture: Capture::Keep,
             output_events: OutputEvents::Send,
         }
@@ -95,6 +98,13 @@ impl RunBuilder {
     /// Adds a place where standard error goes, redacted, besides the outcome.
     pub fn stderr(mut self, sink: impl Sink + 'static) -> Self {
         self.stderr.push(Box::new(sink));
+        self
+    }
+
+    /// Which refusals are told of in `denials`. Default: those of changes and connections; reads
+    /// cost time with every file that is opened.
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = trace;
         self
     }
 
@@ -193,6 +203,7 @@ impl RunBuilder {
         request.stdin = self.stdin;
         request.stdout = self.stdout;
         request.stderr = self.stderr;
+        request.trace = self.trace;
         request.capture = self.capture;
         request.output_events = self.output_events;
         Ok(request)

@@ -4,7 +4,9 @@
 //! network there is. [`Sandbox::prepare`] looks at the host and makes a plan of it,
 //! and [`Sandbox::start`] has the launcher carry the plan out for one command. On
 //! Linux that means namespaces of its own, the host's tree read-only, a filter for
-//! system calls and Landlock as a second wall, all of it without privileges.
+//! system calls and Landlock as a second wall, all of it without privileges. Where the
+//! kernel refuses namespaces, [`Sandbox::fall_back`] knows what is left, and
+//! [`Sandbox::enforcement`] says what that does not hold.
 //!
 //! The crate does not decide whether a command may run, does not limit what it
 //! uses up beyond passing limits on, and does not touch its output.
@@ -16,14 +18,21 @@
 
 mod enforcement;
 mod error;
+mod git;
+mod globs;
 mod linux;
+mod protected;
 mod sandbox;
 mod spec;
 mod unheld;
 
 pub use enforcement::{Backend, Enforcement, Level};
 pub use error::SandboxError;
-pub use linux::doctor::{Check, doctor};
+pub use linux::{
+    doctor::{Check, VERDICT, doctor},
+    remedy::apparmor_profile,
+    rung::Rung,
+};
 pub use ringfence_launcher::{
     Denied, DeniedKind, ExitStatus, Report, StepFailure, Tree, TreeUsage, flush_reaper,
 };

@@ -24,6 +24,10 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "KEY[=VALUE]", help_heading = "Command")]
     pub(crate) env: Vec<OsString>,
 
+    /// Tell of refused reads as well as of refused changes; costs time with every file opened.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) trace: bool,
+
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
     #[command(flatten)]

@@ -11,4 +11,6 @@ pub(crate) mod descend;
 pub(crate) mod interp;
 pub(crate) mod supervise;
 pub(crate) mod sys;
+pub(crate) mod tell;
+pub(crate) mod watch;
 pub(crate) mod wire;

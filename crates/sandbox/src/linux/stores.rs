@@ -203,6 +203,12 @@ pub(crate) const IN_SYSTEM: Stores = &[
     ("var", &["mail"]),
 ];
 
+/// In `/run`, where that is not private; below the root.
+pub(crate) const IN_RUN: Stores = &[(
+    "run",
+    &["secrets", "secrets.d", "credentials", "agenix", "agenix.d", "keys", "cryptsetup"],
+)];
+
 /// What the super-user alone may read, and what shows the kernel's insides to it;
 /// below the root.
 pub(crate) const IN_KERNEL: Stores = &[

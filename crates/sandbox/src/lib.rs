@@ -16,9 +16,16 @@
 
 mod enforcement;
 mod error;
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(any(test, target_os = "macos"))]
+mod macos;
+#[cfg(any(test, target_os = "macos"))]
+mod protected;
+#[cfg(target_os = "linux")]
 mod sandbox;
 mod spec;
+mod stores;
 mod unheld;
 
 pub use enforcement::{Backend, Enforcement, Level};

@@ -7,4 +7,4 @@ pub(crate) mod mounts;
 pub(crate) mod plan;
 pub(crate) mod present;
 pub(crate) mod seccomp;
-pub(crate) mod stores;
+pub(crate) use crate::stores;

@@ -137,7 +137,15 @@ pub(crate) const IN_HOME: Names = &[
     (".cargo", &["config", "config.toml", "env"]),
     (
         ".claude",
-        &["settings.json", "settings.local.json", "hooks", "agents", "commands", "skills", "plugins"],
+        &[
+            "settings.json",
+            "settings.local.json",
+            "hooks",
+            "agents",
+            "commands",
+            "skills",
+            "plugins",
+        ],
     ),
     (".codex", &["config.toml", "hooks.json", "rules", "skills"]),
     (".gemini", &["settings.json", "commands", "extensions"]),

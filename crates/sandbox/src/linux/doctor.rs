@@ -8,24 +8,12 @@ use super::{
     plan::{self, BORN_IN},
     seccomp,
 };
+use crate::check::Check;
 use ringfence_launcher::{
     Carrier, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, Plan, READ_ONLY, Report, Slot, Step,
     landlock_abi, spawn, spawn_by,
 };
 use std::{fs, os::fd::AsFd, path::PathBuf, sync::Arc};
-
-/// One mechanism, tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether it works here, for this user.
-    pub works: bool,
-    /// What was seen.
-    pub detail: String,
-    /// How to get it, when it does not work.
-    pub remedy: Option<String>,
-}
 
 const TREE: Slot = Slot(0);
 

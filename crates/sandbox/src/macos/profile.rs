@@ -135,10 +135,10 @@ impl Profile {
         self.seen(view.scope);
         self.devices(rules)?;
         let places = places(view, rules.temp.as_deref());
-        self.ancestors(&places)?;
         for (path, access) in &places {
             self.place(path, *access)?;
         }
+        self.ancestors(&places)?;
         let roots = roots(view, rules.temp.as_deref());
         self.hidden_patterns(view)?;
         self.protected(view, &roots)?;
@@ -167,9 +167,8 @@ impl Profile {
     }
 
     fn devices(&mut self, rules: &Rules) -> Result<(), BadPath> {
-        let literals = |paths: &[&str]| {
-            paths.iter().map(|path| filter("literal", path)).collect::<Vec<_>>()
-        };
+        let literals =
+            |paths: &[&str]| paths.iter().map(|path| filter("literal", path)).collect::<Vec<_>>();
         self.rule("deny", "file-read* file-write*", &[filter("subpath", "/dev")]);
         let mut read = literals(READ_DEVICES);
         read.push(filter("subpath", "/dev/fd"));
@@ -180,7 +179,8 @@ impl Profile {
         self.rule("allow", "file-ioctl", &literals(&["/dev/null", "/dev/zero", "/dev/urandom"]));
         self.rule("allow", "file-read* file-write* file-ioctl", &literals(&["/dev/ptmx"]));
         // Pseudo-terminals that it opened itself, and nobody else's.
-        let own = "(require-all (regex \"^/dev/ttys[0-9]+$\") (extension \"com.apple.sandbox.pty\"))";
+        let own =
+            "(require-all (regex \"^/dev/ttys[0-9]+$\") (extension \"com.apple.sandbox.pty\"))";
         self.rule("allow", "file-read* file-write* file-ioctl", &[own.to_owned()]);
         if !rules.terminals.is_empty() {
             let given = rules.terminals.iter().map(|path| path_filter("literal", path));

@@ -52,11 +52,8 @@ fn little_is_seen() {
 
 #[test]
 fn files_and_network_of_the_caller() {
-    let rules = Rules {
-        network: NetworkRule::Inherit,
-        sockets: UnixSockets::Inherit,
-        ..denying(None)
-    };
+    let rules =
+        Rules { network: NetworkRule::Inherit, sockets: UnixSockets::Inherit, ..denying(None) };
     insta::assert_snapshot!(text(&rules));
 }
 
@@ -70,11 +67,8 @@ fn lines(rules: &Rules, words: &[&str]) -> String {
 #[test]
 fn sockets_and_networks() {
     let check = |network, sockets, expect: &str| {
-        let view = View {
-            writable: paths(&["/w"]),
-            hidden: paths(&["/w/h", "/h"]),
-            ..View::default()
-        };
+        let view =
+            View { writable: paths(&["/w"]), hidden: paths(&["/w/h", "/h"]), ..View::default() };
         let rules = Rules { network, sockets, ..denying(Some(view)) };
         let words = ["(allow network", "(deny network"];
         assert_eq!(lines(&rules, &words), expect);

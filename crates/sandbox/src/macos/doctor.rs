@@ -1,0 +1,45 @@
+//! Tries each mechanism for real and says how to get what is missing.
+
+use super::{
+    profile::profile,
+    rules::{NetworkRule, Rules, View},
+    seatbelt,
+};
+use crate::{check::Check, error::SandboxError, spec::UnixSockets};
+use std::path::Path;
+
+/// Tries each mechanism of the sandbox. Takes some tens of milliseconds.
+#[must_use]
+pub fn doctor() -> Vec<Check> {
+    checks(Path::new(seatbelt::SANDBOX_EXEC))
+}
+
+pub(crate) fn checks(program: &Path) -> Vec<Check> {
+    let everything = seatbelt::check(program, "(version 1)(allow default)");
+    let view = Rules {
+        view: Some(View::default()),
+        network: NetworkRule::Deny,
+        sockets: UnixSockets::Private,
+        temp: None,
+        terminals: Vec::new(),
+    };
+    let caller =
+        Rules { network: NetworkRule::Inherit, sockets: UnixSockets::Inherit, ..view.clone() };
+    vec![
+        check("sandbox_exec", everything),
+        check("profile", taken(program, &view)),
+        check("profile_with_network", taken(program, &caller)),
+    ]
+}
+
+fn taken(program: &Path, rules: &Rules) -> Result<(), SandboxError> {
+    let text = profile(rules).expect("these rules name no path that cannot be written");
+    seatbelt::check(program, &text)
+}
+
+fn check(name: &'static str, tried: Result<(), SandboxError>) -> Check {
+    match tried {
+        Ok(()) => Check { name, works: true, detail: "works".to_owned(), remedy: None },
+        Err(error) => Check { name, works: false, detail: error.to_string(), remedy: error.hint() },
+    }
+}

@@ -1,7 +1,8 @@
 //! The project's chores, run as `cargo xtask …`.
 //!
 //! `test` runs all tests and says what it could not run. `tidy` checks what no compiler checks: which crate may use
-//! which, that files tell what they are for, that licences fit. `bench` measures against a plain spawn.
+//! which, that files tell what they are for, that licences fit. `portable` checks the types for macOS. `bench` measures
+//! against a plain spawn.
 //!
 //! Deliberately not here: anything that `cargo` does by itself. `.ci/run` calls both.
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@
 
 mod bench;
 mod cargo;
+mod portable;
 mod shells;
 mod test;
 mod tidy;
@@ -22,6 +24,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only unit|user|doc|examples|suite]… [--release] [-- SUITE OPTIONS]
        cargo xtask tidy
+       cargo xtask portable
        cargo xtask bench [--runs N]";
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let done = match chore {
         "test" => test::test(rest),
         "tidy" => tidy::tidy(rest),
+        "portable" => portable::portable(rest),
         "bench" => bench::bench(rest),
         _ => Err(USAGE.to_owned()),
     };

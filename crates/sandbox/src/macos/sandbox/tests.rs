@@ -402,7 +402,7 @@ fn what_macos_cannot_do_is_refused_and_what_holds_is_said() {
     assert!(place.prepare(&spec).warnings().iter().any(|warning| warning.contains("tried")));
     spec.strict = true;
     let error = Sandbox::prepare_by(&spec, place.stand_in()).expect_err("not all of it holds");
-    assert!(matches!(error, SandboxError::NotFull { property: "processes", .. }), "{error}");
+    assert!(matches!(error, SandboxError::NotFull { property: "files", .. }), "{error}");
     spec.strict = false;
     if let Files::View(view) = &mut spec.files {
         let (upper, work) = (place.path("upper"), place.path("work"));

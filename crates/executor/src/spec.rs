@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_config::{FsMode, Isolation, Mode, NetworkMode, Profile};
-use ringfence_resource_limits::{Context, Enforced, LimitedResource, Limits};
+use ringfence_resource_limits::{CAN_SAMPLE, Context, Enforced, LimitedResource, Limits};
 use ringfence_sandbox::{
     Confinement, FileView, Files, Level, Network, ReadScope, SandboxSpec, Trace, UnixSockets,
 };
@@ -99,7 +99,10 @@ pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
         file_size: profile.max_file_size,
     };
     let mut kernel = asked;
-    let mut watched = Watched { memory: asked.memory, cpu_time: asked.cpu_time, processes: None };
+    // Where a tree cannot be looked at, the kernel's limit of each process is what there is. What has
+    // nothing else to keep it is refused before the run starts.
+    let cpu_time = asked.cpu_time.filter(|_| CAN_SAMPLE);
+    let mut watched = Watched { memory: asked.memory, cpu_time, processes: None };
     let own_user_namespace = profile.mode == Mode::Sandbox;
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
@@ -126,7 +129,7 @@ fn promise(resource: LimitedResource, enforced: Enforced) -> Level {
         (LimitedResource::Memory | LimitedResource::Processes, _) => {
             Level::Partial("sampled every 50 ms".to_owned())
         }
-        (LimitedResource::Cpu, _) => {
+        (LimitedResource::Cpu, _) if CAN_SAMPLE => {
             Level::Partial("each process by the kernel, the tree sampled every 50 ms".to_owned())
         }
         (_, Enforced::Partial(why)) => Level::Partial(why.to_owned()),

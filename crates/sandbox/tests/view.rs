@@ -2,6 +2,7 @@
 //!
 //! Each refusal is tried twice: it must fail inside and succeed outside.
 #![cfg(target_os = "linux")]
+#![cfg(target_os = "linux")]
 
 #[path = "support/place.rs"]
 mod place;

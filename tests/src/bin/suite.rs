@@ -4,6 +4,8 @@
 //! directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer halves
 //! run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves are
 //! right. Exit status 1 when something failed, 2 when the suite could not run.
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -42,6 +42,13 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
     let writable = match profile.fs_mode {
         FsMode::Inherit => return Files::Inherit,
         FsMode::WorkspaceRwScoped => profile.writable_paths.clone(),
+        // The workspace itself is not given; what lies apart from it is.
+        FsMode::WorkspaceOverlay => {
+            let apart = |path: &&PathBuf| {
+                !path.starts_with(&profile.workspace) && !profile.workspace.starts_with(path)
+            };
+            profile.writable_paths.iter().filter(apart).cloned().collect()
+        }
         _ => Vec::new(),
     };
     Files::View(FileView {

@@ -53,6 +53,7 @@ pub use macos::{
     sandbox::Sandbox,
     tree::{SpawnError, Tree, flush_reaper},
 };
+pub use protected::protected_names;
 pub use ringfence_launcher::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};
 #[cfg(target_os = "linux")]
 pub use ringfence_launcher::{Tree, flush_reaper};

@@ -37,6 +37,7 @@ mod error;
 mod escape;
 mod guard;
 mod layer;
+mod scratch;
 mod state;
 mod sweep;
 mod tree;
@@ -48,6 +49,7 @@ pub use layer::{
     Change, ChangeKind, Contents, Diff, Entry, Layer, Layers, Listed, NewLayer, Refusal, Report,
     Side,
 };
+pub use scratch::Scratch;
 pub use state::State;
 pub use sweep::sweep;
 pub use tree::FileKind;

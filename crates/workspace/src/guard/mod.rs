@@ -91,7 +91,7 @@ impl Guard {
 fn resolved(mut watched: Vec<Watched>) -> Result<(Arc<Watchlist>, Vec<Seen>, Vec<Watched>)> {
     let list = Watchlist::new(&watched)?;
     let seen = list.survey()?;
-    if !seen.iter().any(|seen| matches!(seen, Seen::Link(_))) {
+    if !seen.iter().any(|seen| matches!(seen, Seen::Link(..))) {
         return Ok((Arc::new(list), seen, watched));
     }
     let further = list.resolved(&watched, &seen);

@@ -3,7 +3,8 @@
 //! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`. The first
 //! directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer halves
 //! run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves are
-//! right. Exit status 1 when something failed, 2 when the suite could not run.
+//! right. With `--admit` a probe that succeeds inside is told and not failed where the result admits it, and
+//! `--without-namespaces` runs `ringfence` where none can be made, which is for ordinary users. Exit status 1 when something failed, 2 when the suite could not run.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -29,6 +30,8 @@ struct Options {
     only: Vec<String>,
     account: Option<String>,
     data: PathBuf,
+    admit: bool,
+    without_namespaces: bool,
     jobs: usize,
 }
 
@@ -53,6 +56,8 @@ fn options() -> Result<Options, String> {
         only: Vec::new(),
         account: None,
         data: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        admit: false,
+        without_namespaces: false,
         jobs,
     };
     let mut args = std::env::args().skip(1);
@@ -63,6 +68,8 @@ fn options() -> Result<Options, String> {
             "--bare" => options.bare = true,
             "--list" => options.list = true,
             "--only" => options.only.push(value()?),
+            "--admit" => options.admit = true,
+            "--without-namespaces" => options.without_namespaces = true,
             "--data" => options.data = PathBuf::from(value()?),
             "--as" => options.account = Some(value()?),
             "--jobs" => {
@@ -70,6 +77,9 @@ fn options() -> Result<Options, String> {
             }
             _ => return Err(format!("unknown option {arg}")),
         }
+    }
+    if options.without_namespaces && options.account.as_deref() != Some("user") {
+        return Err("--without-namespaces needs --as user".to_owned());
     }
     Ok(options)
 }
@@ -156,6 +166,10 @@ fn furnish(
     let programs: Vec<&Path> = programs.iter().map(PathBuf::as_path).collect();
     let found: Vec<Shell> = shells.iter().filter_map(|(_, shell)| shell.clone()).collect();
     stage.furnish(accounts, &found, &programs)?;
+    stage.admits = options.admit;
+    if options.without_namespaces {
+        stage.without_namespaces("ringfence")?;
+    }
     if accounts.len() > 1 {
         stage.copy(&options.bin.join("attacker"), Path::new("setuid-attacker"), 0o4755)?;
     }

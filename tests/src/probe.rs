@@ -98,9 +98,12 @@ pub struct Probe {
     /// What stands around it: that of its file.
     #[serde(skip)]
     pub scene: Props,
-    /// Property of the result's `enforcement` that its file is about.
-    #[serde(skip)]
-    pub about: &'static str,
+    /// Property of the result's `enforcement` that it attacks. Default: that of its file.
+    #[serde(default)]
+    pub about: String,
+    /// True for what works inside namespaces only.
+    #[serde(default)]
+    pub namespaces: bool,
 }
 
 fn works() -> Outside {
@@ -118,7 +121,12 @@ pub fn load(directory: &Path) -> Result<Vec<(String, Probe)>, String> {
             toml::from_str(&text).map_err(|error| format!("{stem}.toml: {error}"))?;
         let Probes { scene, probe } = file;
         let about = about(&stem);
-        let on_scene = |probe| Probe { scene: scene.clone(), about, ..probe };
+        let on_scene = |mut probe: Probe| {
+            if probe.about.is_empty() {
+                about.clone_into(&mut probe.about);
+            }
+            Probe { scene: scene.clone(), ..probe }
+        };
         probes.extend(probe.into_iter().map(|probe| (stem.clone(), on_scene(probe))));
     }
     Ok(probes)
@@ -170,6 +178,10 @@ pub fn carry_out(
     inside: bool,
 ) -> io::Result<(Verdict, Option<String>)> {
     let mut seen = Seen::default();
+    if stage.admits && probe.namespaces {
+        let note = "works inside namespaces only".to_owned();
+        return Ok((Verdict::Passed, Some(note)));
+    }
     outside(probe, account, stage, &mut seen)?;
     if inside {
         within(probe, account, stage, &mut seen)?;
@@ -219,6 +231,10 @@ fn within(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> i
     let props = scene.props(&probe.scene)?;
     let ended = scene.inside(probe, &[], &probe.run)?;
     let text = format!("inside: {}", words(&ended));
+    if stage.admits && ended.status == 125 && text.contains("no sandbox") {
+        seen.note = Some(format!("{text}; what cannot be held is not run"));
+        return scene.end();
+    }
     let mut beside = difference(&before, &snapshot(&scene.outside)?);
     match said(&ended) {
         Said::Succeeded if probe.allowed => {}
@@ -348,7 +364,8 @@ impl<'a> Scene<'a> {
 
     /// What the result of such a run says about the property that this probe is about, unless it claims all.
     fn admission(&self, probe: &Probe) -> io::Result<Option<String>> {
-        let Some(property) = self.stage.admits.then_some(probe.about).or(probe.admitted.as_deref())
+        let Some(property) =
+            self.stage.admits.then_some(probe.about.as_str()).or(probe.admitted.as_deref())
         else {
             return Ok(None);
         };

@@ -1,10 +1,11 @@
 //! The runner of the suite: cases, probes and scenarios, for every shell and account, two at a time.
 //!
-//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`. The first
-//! directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer halves
-//! run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves are
-//! right. With `--admit` a probe that succeeds inside is told and not failed where the result admits it, and
-//! `--without-namespaces` runs `ringfence` where none can be made, which is for ordinary users. Exit status 1 when something failed, 2 when the suite could not run.
+//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--every N] [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`.
+//! The first directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer
+//! halves run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves
+//! are right. `--every` takes the first of each N. With `--admit` a probe that succeeds inside is told and not failed
+//! where the result admits it, and `--without-namespaces` runs `ringfence` where none can be made, which is for ordinary
+//! users. Exit status 1 when something failed, 2 when the suite could not run.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -30,6 +31,7 @@ struct Options {
     only: Vec<String>,
     account: Option<String>,
     data: PathBuf,
+    every: usize,
     admit: bool,
     without_namespaces: bool,
     jobs: usize,
@@ -56,6 +58,7 @@ fn options() -> Result<Options, String> {
         only: Vec::new(),
         account: None,
         data: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        every: 1,
         admit: false,
         without_namespaces: false,
         jobs,
@@ -68,6 +71,9 @@ fn options() -> Result<Options, String> {
             "--bare" => options.bare = true,
             "--list" => options.list = true,
             "--only" => options.only.push(value()?),
+            "--every" => {
+                options.every = value()?.parse().map_err(|error| format!("--every: {error}"))?
+            }
             "--admit" => options.admit = true,
             "--without-namespaces" => options.without_namespaces = true,
             "--data" => options.data = PathBuf::from(value()?),
@@ -107,6 +113,7 @@ fn suite(options: &Options) -> Result<bool, String> {
     items.retain(|item| {
         options.only.is_empty() || options.only.iter().any(|text| item.name.contains(text))
     });
+    let items: Vec<Item> = items.into_iter().step_by(options.every.max(1)).collect();
     if options.list {
         return Ok(items.iter().all(|item| writeln!(io::stdout(), "{}", item.name).is_ok()));
     }

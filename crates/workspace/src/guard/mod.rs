@@ -5,7 +5,7 @@
 //! Names are looked at, not files: a parent that was moved aside takes nothing along that matters.
 //!
 //! The trap is the time between. The command's tree is empty and the supervisor is killed before
-//! it looked: the journal says so, and [`sweep`] of the next process looks instead. So does it for
+//! it looked: the journal says so, and [`sweep()`] of the next process looks instead. So does it for
 //! a [`Guard`] that is dropped without [`Guard::finish`].
 
 mod finding;

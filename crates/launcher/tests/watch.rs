@@ -309,6 +309,7 @@ fn own_sockets_work_in_a_layer() {
         check(&lower.join("own"), "serve", 0);
         check(&host, "connect", libc::EACCES);
         assert!(listener.accept().is_err(), "the server was reached");
+        let_it_be_removed(&work);
     }
 }
 
@@ -365,6 +366,7 @@ fn changes_go_to_the_layer_whatever_its_directories_are_called() {
             assert_eq!(content(&upper.join("file")), "after\n");
             assert_eq!(content(&upper.join("dir/new")), "new\n");
             assert!(fs::symlink_metadata(upper.join("doomed")).is_ok(), "it is whited out");
+            let_it_be_removed(&work);
         }
     }
 }
@@ -380,6 +382,12 @@ fn layer(base: &Path) -> [PathBuf; 3] {
         fs::write(parts[0].join(name), "before").expect("it can be written");
     }
     parts
+}
+
+/// The kernel leaves a directory in the scratch directory that nobody has a right to.
+fn let_it_be_removed(work: &Path) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(work.join("work"), mode).expect("it is the user's own");
 }
 
 fn layered([lower, upper, work]: [&Path; 3], is: Identity, attributes: u64, script: &str) -> Plan {

@@ -5,6 +5,7 @@
 //! between looking and signalling: the process is pinned by a descriptor first,
 //! then looked at again, then signalled by that descriptor.
 
+use super::proc;
 use super::sys::{self, new, nr};
 use core::cell::UnsafeCell;
 
@@ -135,34 +136,17 @@ fn number(text: &[u8]) -> Option<i32> {
 
 /// The fourth field of `/proc/PID/stat`; the second may hold anything, so from the last `)`.
 fn parent_of(pid: i32) -> Option<i32> {
-    let mut path = *b"/proc/0000000000/stat\0";
-    let mut rest = pid;
-    for digit in path[6..16].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    let zeros = path[6..16].iter().take_while(|digit| **digit == b'0').count();
-    path.copy_within(6 + zeros.., 6);
     let mut text = [0_u8; 512];
-    let n = read_file(&path, &mut text)?;
-    let text = text.get(..n)?;
+    let text = proc::read(&proc::of_process(pid.unsigned_abs(), b"/stat\0"), &mut text)?;
     let end = text.iter().rposition(|byte| *byte == b')')?;
     number(text.get(end + 4..)?)
-}
-
-fn read_file(path: &[u8], into: &mut [u8]) -> Option<usize> {
-    let end = path.iter().position(|byte| *byte == 0)?;
-    let fd = sys::open(path.get(..=end)?, 0, 0).ok()?;
-    let n = sys::read(fd, into);
-    sys::close(fd);
-    n.ok()
 }
 
 /// How many processes and threads this PID namespace has started, without this one:
 /// the last number given out, which is the fifth field of `/proc/loadavg`.
 pub(crate) fn started() -> u64 {
     let mut text = [0_u8; 128];
-    let Some(n) = read_file(b"/proc/loadavg\0", &mut text) else { return 0 };
-    let last = text.get(..n).and_then(|text| text.rsplit(|byte| *byte == b' ').next());
+    let text = proc::read(b"/proc/loadavg\0", &mut text).unwrap_or_default();
+    let last = text.rsplit(|byte| *byte == b' ').next();
     last.and_then(number).map_or(0, |last| u64::from(last.unsigned_abs()).saturating_sub(1))
 }

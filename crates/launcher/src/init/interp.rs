@@ -4,6 +4,7 @@
 //! the kernel is asked. No step looks at another: what one hands on is a
 //! descriptor in a numbered slot.
 
+use super::proc;
 use super::sys::{self, Errno, new, nr};
 use super::watch;
 use super::wire::{HANDED, Op, SLOTS, STDIO_FD, Step, Strings};
@@ -271,7 +272,7 @@ fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
     let fs = unsafe { sys::call(new::FSOPEN, [address(c"overlay"), CLOEXEC, 0, 0, 0, 0])? };
     let configure = || -> sys::Answer {
         for (key, fd) in [c"lowerdir", c"upperdir", c"workdir"].into_iter().zip(fds) {
-            let path = sys::descriptor_path(fd);
+            let path = proc::of_descriptor(fd);
             let value = path.as_ptr() as usize;
             // SAFETY: both end with a NUL byte.
             unsafe {

@@ -6,6 +6,7 @@
 
 mod descend;
 mod interp;
+mod proc;
 mod supervise;
 mod sys;
 mod tell;

@@ -460,26 +460,11 @@ pub(crate) fn name_of_descriptor(
     fd: i32,
     into: &mut core::mem::MaybeUninit<[u8; 4096]>,
 ) -> Option<&[u8]> {
-    let path = descriptor_path(fd);
+    let path = super::proc::of_descriptor(fd);
     let (target, size) = (into.as_mut_ptr() as usize, size_of_val(into));
     let n = at_path(nr::READLINKAT, AT_FDCWD, &path, [target, size, 0]).ok()?;
     // SAFETY: the kernel has filled that many bytes of the buffer.
     Some(unsafe { core::slice::from_raw_parts(into.as_ptr().cast::<u8>(), n.min(size)) })
-}
-
-/// `/proc/self/fd/N` as a C string.
-pub(crate) fn descriptor_path(fd: i32) -> [u8; 32] {
-    let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let (mut rest, mut digits) = (fd.unsigned_abs(), 1);
-    while rest >= 10 {
-        (rest, digits) = (rest / 10, digits + 1);
-    }
-    rest = fd.unsigned_abs();
-    for place in path[14..14 + digits].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    path
 }
 
 /// getsockopt(2) at the level of sockets; how many bytes were filled.

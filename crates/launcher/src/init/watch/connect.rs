@@ -8,6 +8,7 @@
 //! A blocking socket is made non-blocking for the time being, and who waits for it is
 //! answered when the kernel has an answer: this thread waits for nobody.
 
+use super::super::proc;
 use super::super::sys::{self, Answer, Errno, nr};
 use super::super::tell;
 use super::super::wire;
@@ -57,13 +58,10 @@ impl Address {
     fn of_descriptor(fd: i32) -> Self {
         let mut bytes = [0; LONGEST];
         bytes[..2].copy_from_slice(&AF_UNIX.to_ne_bytes());
-        let path = b"/proc/self/fd/";
-        let (digits, first) = remote::decimal(fd.unsigned_abs());
-        let digits = &digits[first..];
-        bytes[2..2 + path.len()].copy_from_slice(path);
-        let end = 2 + path.len() + digits.len();
-        bytes[2 + path.len()..end].copy_from_slice(digits);
-        Self { bytes, length: end + 1 }
+        let path = proc::of_descriptor(fd);
+        bytes[2..2 + path.len()].copy_from_slice(&path);
+        let end = path.iter().position(|byte| *byte == 0).unwrap_or(path.len());
+        Self { bytes, length: 2 + end + 1 }
     }
 }
 

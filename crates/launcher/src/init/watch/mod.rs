@@ -20,7 +20,7 @@ mod remote;
 
 use super::supervise::now_ms;
 use super::sys::{self, Answer, Errno, nr};
-use super::{descend, tell, wire};
+use super::{descend, proc, tell, wire};
 use connect::Pending;
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicBool;
@@ -342,7 +342,7 @@ impl Watch {
     fn name_of(&self, tid: u32) -> Name {
         let process = remote::process_of(tid).unwrap_or(tid);
         let mut text = [0_u8; 16];
-        let length = remote::read_file(&remote::process_file(process, b"/comm\0"), &mut text)
+        let length = proc::read(&proc::of_process(process, b"/comm\0"), &mut text)
             .map_or(0, |text| text.strip_suffix(b"\n").unwrap_or(text).len());
         Name { text, length }
     }

@@ -13,6 +13,7 @@
 //! others only file systems of the first kind have own sockets.
 
 use super::super::descend;
+use super::super::proc;
 use super::super::sys::{self, Errno, Stat, new, nr};
 use super::remote;
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -97,12 +98,8 @@ fn has_exact_numbers(path: i32) -> bool {
 
 /// The inode's own number, where the file system reports another one (Linux 5.14).
 fn inode_behind(path: i32) -> Option<u64> {
-    let mut file = *b"/proc/self/fdinfo/\0\0\0\0\0\0\0\0\0\0\0\0";
-    let (digits, first) = remote::decimal(path.unsigned_abs());
-    let digits = digits.get(first..)?;
-    file.get_mut(18..18 + digits.len())?.copy_from_slice(digits);
     let mut text = [0_u8; 256];
-    let text = remote::read_file(&file, &mut text)?;
+    let text = proc::read(&proc::about_descriptor(path), &mut text)?;
     remote::field(text, b"ino:", 10)
 }
 
@@ -271,7 +268,7 @@ fn held_by(pid: u32, socket: Socket, left: &mut u32) -> Option<i32> {
         }
         held.is_none() && *left > 0
     };
-    if !descend::each_number(&remote::process_file(pid, b"/fd\0"), |fd| look(fd, true)) {
+    if !descend::each_number(&proc::of_process(pid, b"/fd\0"), |fd| look(fd, true)) {
         (0..FIRST_FEW).all(|fd| look(fd, false));
     }
     sys::close(pidfd);
@@ -279,11 +276,8 @@ fn held_by(pid: u32, socket: Socket, left: &mut u32) -> Option<i32> {
 }
 
 fn looks_like(pid: u32, fd: i32, socket: Socket) -> bool {
-    let mut name = *b"/fd/\0\0\0\0\0\0\0\0\0\0\0";
-    let (digits, first) = remote::decimal(fd.unsigned_abs());
-    let digits = &digits[first..];
-    name[4..4 + digits.len()].copy_from_slice(digits);
-    let path = remote::process_file(pid, &name);
+    let name: [u8; 15] = proc::numbered(b"/fd/", fd.unsigned_abs(), b"");
+    let path = proc::of_process(pid, &name);
     sys::stat(sys::AT_FDCWD, &path, 0).is_ok_and(|stat| stat.inode == u64::from(socket.inode))
 }
 

@@ -3,6 +3,7 @@
 //! Everything read here may be changed by the process at any moment, by another of
 //! its threads. So each thing is read once, into memory of this process.
 
+use super::super::proc;
 use super::super::sys::{self, Answer, Errno, new, nr};
 
 /// Longest path, with its NUL byte: `PATH_MAX`.
@@ -95,7 +96,7 @@ fn open_thread(tid: u32) -> Result<i32, Errno> {
 /// The process of a thread: the field `Tgid` of its status.
 pub(crate) fn process_of(tid: u32) -> Option<u32> {
     let mut text = [0_u8; 512];
-    let text = read_file(&process_file(tid, b"/status\0"), &mut text)?;
+    let text = proc::read(&proc::of_process(tid, b"/status\0"), &mut text)?;
     field(text, b"Tgid:", 10).and_then(|number| u32::try_from(number).ok())
 }
 
@@ -116,7 +117,7 @@ pub(crate) fn interruption(tid: u32) -> Option<Errno> {
     /// only understood by who finds the signal, so not where another thread may take it.
     const RESTART: Errno = Errno(512);
     let mut text = [0_u8; 4096];
-    let text = read_file(&process_file(tid, b"/status\0"), &mut text)?;
+    let text = proc::read(&proc::of_process(tid, b"/status\0"), &mut text)?;
     let mask = |name| field(text, name, 16);
     let heeded = mask(b"SigCgt:")? & !mask(b"SigBlk:")?;
     let (own, shared) = (mask(b"SigPnd:")? & heeded, mask(b"ShdPnd:")? & heeded);
@@ -125,45 +126,6 @@ pub(crate) fn interruption(tid: u32) -> Option<Errno> {
     }
     let alone = own != 0 || field(text, b"Threads:", 10) == Some(1);
     Some(if alone { RESTART } else { sys::EINTR })
-}
-
-/// `/proc/TID` and `name`, which begins with a slash and has at most 24 bytes.
-pub(crate) fn process_file(tid: u32, name: &[u8]) -> [u8; 42] {
-    let mut path = [0_u8; 42];
-    let mut at = 0;
-    let mut push = |part: &[u8]| {
-        if let Some(room) = path.get_mut(at..at + part.len()) {
-            room.copy_from_slice(part);
-            at += part.len();
-        }
-    };
-    push(b"/proc/");
-    let (digits, first) = decimal(tid);
-    push(&digits[first..]);
-    push(name);
-    path
-}
-
-/// A number in decimal: its digits, and where they begin.
-pub(crate) fn decimal(mut number: u32) -> ([u8; 10], usize) {
-    let mut digits = [b'0'; 10];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return (digits, first);
-        }
-    }
-}
-
-/// The beginning of a file.
-pub(crate) fn read_file<'b>(path: &[u8], into: &'b mut [u8]) -> Option<&'b [u8]> {
-    let fd = sys::open(path, 0, 0).ok()?;
-    let n = sys::read(fd, into);
-    sys::close(fd);
-    into.get(..n.ok()?)
 }
 
 /// From where a relative path is taken.
@@ -274,7 +236,7 @@ impl Path {
     }
 
     fn prepend_number(&mut self, number: u32) {
-        let (digits, first) = decimal(number);
+        let (digits, first) = proc::decimal(number);
         self.prepend(&digits[first..]);
     }
 

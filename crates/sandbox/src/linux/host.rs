@@ -45,26 +45,23 @@ pub(crate) struct Located {
 
 impl Located {
     pub(crate) fn look(path: &Path) -> io::Result<Self> {
-        let path = fs::canonicalize(path)?;
-        let meta = fs::symlink_metadata(&path)?;
-        Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
+        Self::plain(&fs::canonicalize(path)?)
     }
 
     /// The same for a path that is resolved but for its last component.
     pub(crate) fn below(path: &Path) -> io::Result<Self> {
         let meta = fs::symlink_metadata(path)?;
-        if meta.is_symlink() {
-            return Self::look(path);
-        }
-        let path = path.to_owned();
-        Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
+        if meta.is_symlink() { Self::look(path) } else { Ok(Self::of(path, &meta)) }
     }
 
     /// The same for a path that is resolved to the end.
     fn plain(path: &Path) -> io::Result<Self> {
-        let meta = fs::symlink_metadata(path)?;
-        let path = path.to_owned();
-        Ok(Self { inode: (meta.dev(), meta.ino()), directory: meta.is_dir(), path })
+        Ok(Self::of(path, &fs::symlink_metadata(path)?))
+    }
+
+    /// What `meta` says of the path.
+    pub(crate) fn of(path: &Path, meta: &fs::Metadata) -> Self {
+        Self { path: path.to_owned(), inode: (meta.dev(), meta.ino()), directory: meta.is_dir() }
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -164,15 +161,13 @@ impl Host {
     /// A writable tree or a private directory lies at `path` or above it, and nothing that is
     /// read-only between.
     pub(crate) fn lets_write(&self, path: &Path) -> bool {
-        let nearest = |places: &[Located]| deepest(places.iter().map(|place| &*place.path), path);
-        let own = self.private.iter().filter(|dir| dir.as_path() != Path::new("/run"));
-        let layer = self.overlay.iter().map(|layer| &*layer.workspace.path);
-        let writable = nearest(&self.writable)
-            .max(deepest(layer, path))
-            .max(deepest(own.map(PathBuf::as_path).chain([Path::new("/dev")]), path));
-        let closed = nearest(&self.readable).max(nearest(&self.hidden));
-        let kept = nearest(&self.protected);
-        writable.is_some_and(|writable| Some(writable) >= closed && kept < Some(writable))
+        let mut areas = Areas::of(self);
+        let own = self.private.iter().map(PathBuf::as_path).chain([Path::new("/dev")]);
+        for dir in own.filter(|dir| *dir != Path::new("/run")).map(Path::as_os_str) {
+            areas.closed.remove(dir);
+            areas.open.insert(dir);
+        }
+        areas.is_open(path)
     }
 
     fn look_at_view(&mut self, view: &FileView, spec: &SandboxSpec) -> Result<(), SandboxError> {

@@ -21,7 +21,6 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -140,8 +139,7 @@ impl<'h> Walk<'h> {
 
 fn look(path: &Path) -> Option<Located> {
     let meta = fs::symlink_metadata(path).ok()?;
-    let (inode, directory) = ((meta.dev(), meta.ino()), meta.is_dir());
-    (!meta.is_symlink()).then(|| Located { path: path.to_owned(), inode, directory })
+    (!meta.is_symlink()).then(|| Located::of(path, &meta))
 }
 
 /// What Landlock alone cannot give, as an error that names it.

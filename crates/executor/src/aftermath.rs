@@ -109,9 +109,8 @@ impl Aftermath {
     }
 
     /// The run did not come about, and there is nothing to keep.
-    pub(crate) fn forget(mut self) {
-        self.tree = None;
-        drop(self.look());
+    pub(crate) fn forget(self) {
+        drop(self.finish());
     }
 
     fn look(&mut self) -> Found {
@@ -166,7 +165,7 @@ pub(crate) fn left_behind(states: &[State]) -> Vec<String> {
     static SWEPT: Mutex<Vec<State>> = Mutex::new(Vec::new());
     let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut words = Vec::new();
-    for state in states.iter().filter(|state| state.path().exists()) {
+    for state in states {
         if swept.contains(state) {
             continue;
         }

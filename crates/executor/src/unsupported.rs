@@ -34,8 +34,7 @@ impl Unsupported {
 /// The first field that it cannot.
 pub(crate) fn check(profile: &Profile) -> Result<(), Unsupported> {
     let sandboxed = profile.mode == Mode::Sandbox;
-    let unsupported = [sandboxed.then(|| network_mode(profile)).flatten()];
-    match unsupported.into_iter().flatten().next() {
+    match network_mode(profile).filter(|_| sandboxed) {
         Some((field, value, instead)) => {
             Err(Unsupported { profile: profile.name.clone(), field, value, instead })
         }

@@ -1,6 +1,8 @@
 //! `diff`, `apply` and `discard` as a person meets them. The layers are made by hand here, as the kernel would have; real ones
 //! are tested where they are read.
 
+mod support;
+
 use ringfence::workspace::{Layer, NewLayer, State};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,10 +50,7 @@ impl Place {
     }
 
     fn check(&self, words: &[&str], status: i32, stdout: &str, stderr: &str) {
-        let output = self.call(words);
-        assert_eq!(String::from_utf8_lossy(&output.stderr), stderr, "{words:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), stdout, "{words:?}");
-        assert_eq!(output.status.code(), Some(status), "{words:?}");
+        support::check(&self.call(words), words, status, stdout, stderr);
     }
 
     fn text(&self, name: &str) -> String {

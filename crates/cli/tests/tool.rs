@@ -1,6 +1,8 @@
 //! The tool as a person meets it: what it prints, where, and with which status. Runs themselves are tested elsewhere, against
 //! real shells.
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -35,10 +37,7 @@ impl Place {
 
     /// The three things a caller sees.
     fn check(&self, words: &[&str], status: i32, stdout: &str, stderr: &str) {
-        let output = self.call(words);
-        assert_eq!(String::from_utf8_lossy(&output.stderr), stderr, "{words:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), stdout, "{words:?}");
-        assert_eq!(output.status.code(), Some(status), "{words:?}");
+        support::check(&self.call(words), words, status, stdout, stderr);
     }
 }
 

@@ -5,14 +5,21 @@
 //! the tests run as root: by it, and by an ordinary user.
 #![cfg(target_os = "linux")]
 
+#[path = "support/ended.rs"]
+mod ended;
+#[path = "support/spec.rs"]
+mod spec;
+
+use ended::ended;
 use ringfence_sandbox::{
     Backend, Confinement, ExitStatus, FileView, Files, Level, Network, Process, Program, Report,
-    Rung, Sandbox, SandboxError, SandboxSpec, Stdio, Trace, UnixSockets,
+    Rung, Sandbox, SandboxError, SandboxSpec, Stdio, UnixSockets,
 };
+use spec::spec;
 use std::{
     env,
     fs::{self, File, Permissions},
-    io::{ErrorKind, Read},
+    io::ErrorKind,
     net::TcpListener,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
@@ -69,15 +76,7 @@ impl Home {
     }
 
     fn spec(&self) -> SandboxSpec {
-        SandboxSpec {
-            confinement: Confinement::Sandbox,
-            strict: false,
-            files: Files::View(self.view()),
-            network: Network::Deny,
-            unix_sockets: UnixSockets::Private,
-            trace: Trace::Changes,
-            workspace: self.path("ws"),
-        }
+        spec(&self.path("ws"), self.view())
     }
 
     fn host_spec(&self) -> SandboxSpec {
@@ -113,7 +112,7 @@ fn stdio() -> (std::io::PipeReader, Stdio) {
 
 /// Runs in the best sandbox from this one down.
 fn run(mut sandbox: Sandbox, process: &Process) -> (Sandbox, ExitStatus, String) {
-    let (mut reader, stdio) = stdio();
+    let (reader, stdio) = stdio();
     let tree = loop {
         match sandbox.start(process, &stdio) {
             Ok(tree) => break tree,
@@ -124,17 +123,8 @@ fn run(mut sandbox: Sandbox, process: &Process) -> (Sandbox, ExitStatus, String)
         }
     };
     drop(stdio);
-    let mut output = String::new();
-    reader.read_to_string(&mut output).expect("the output is text");
-    let mut status = None;
-    while let Some(report) = tree.wait_report().expect("the socket works") {
-        match report {
-            Report::CommandExited { status: ended } => status = Some(ended),
-            Report::Failed(failure) => panic!("{failure}"),
-            _ => {}
-        }
-    }
-    (sandbox, status.expect("the command ended"), output)
+    let (status, output) = ended(&tree, reader);
+    (sandbox, status, output)
 }
 
 fn on(spec: &SandboxSpec, rung: Rung) -> Sandbox {

@@ -1,9 +1,12 @@
 //! What the init does with the calls it is handed: connections it carries out, refusals
 //! it tells. The programs inside are this very test program, asked for one probe.
 
+#[path = "../support/spec.rs"]
+mod common;
+
 use ringfence_sandbox::{
-    Confinement, Denied, DeniedKind, ExitStatus, FileView, Files, Network, Process, Program,
-    Report, Sandbox, SandboxSpec, Stdio, Trace, Tree, UnixSockets,
+    Denied, DeniedKind, ExitStatus, FileView, Files, Network, Process, Program, Report, Sandbox,
+    SandboxSpec, Stdio, Trace, Tree, UnixSockets,
 };
 use std::{
     ffi::OsStr,
@@ -45,15 +48,7 @@ fn spec(workspace: &Path) -> SandboxSpec {
         readable: vec![itself],
         ..FileView::default()
     };
-    SandboxSpec {
-        confinement: Confinement::Sandbox,
-        strict: false,
-        files: Files::View(view),
-        network: Network::Deny,
-        unix_sockets: UnixSockets::Private,
-        trace: Trace::Changes,
-        workspace: workspace.to_owned(),
-    }
+    common::spec(workspace, view)
 }
 
 /// A workspace, and beside it what is not to be reached.

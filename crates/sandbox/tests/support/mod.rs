@@ -1,22 +1,12 @@
 //! What tests of a sandbox on the kernel at hand have in common.
 
-use ringfence_sandbox::{
-    Confinement, ExitStatus, FileView, Files, Network, Process, Program, Report, Sandbox,
-    SandboxSpec, Stdio, Trace, UnixSockets,
-};
-use std::{fs::File, io::Read, path::Path, time::Duration};
+mod ended;
+mod spec;
 
-pub(crate) fn spec(workspace: &Path, view: FileView) -> SandboxSpec {
-    SandboxSpec {
-        confinement: Confinement::Sandbox,
-        strict: false,
-        files: Files::View(view),
-        network: Network::Deny,
-        unix_sockets: UnixSockets::Private,
-        trace: Trace::Changes,
-        workspace: workspace.to_owned(),
-    }
-}
+use ended::ended;
+use ringfence_sandbox::{ExitStatus, Process, Program, Sandbox, SandboxSpec, Stdio};
+pub(crate) use spec::spec;
+use std::{fs::File, path::Path, time::Duration};
 
 pub(crate) fn process(cwd: &Path, script: &str) -> Process {
     Process {
@@ -32,7 +22,7 @@ pub(crate) fn process(cwd: &Path, script: &str) -> Process {
 
 pub(crate) fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
     let sandbox = Sandbox::prepare(spec).expect("the sandbox can be prepared");
-    let (mut reader, writer) = std::io::pipe().expect("a pipe can be had");
+    let (reader, writer) = std::io::pipe().expect("a pipe can be had");
     let stdio = Stdio {
         stdin: File::open("/dev/null").expect("/dev/null is there").into(),
         stdout: writer.try_clone().expect("it can be copied").into(),
@@ -40,17 +30,7 @@ pub(crate) fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
     };
     let tree = sandbox.start(&process(&spec.workspace, script), &stdio).expect("it starts");
     drop(stdio);
-    let mut output = String::new();
-    reader.read_to_string(&mut output).expect("the output is text");
-    let mut status = None;
-    while let Some(report) = tree.wait_report().expect("the socket works") {
-        match report {
-            Report::CommandExited { status: ended } => status = Some(ended),
-            Report::Failed(failure) => panic!("{failure}"),
-            _ => {}
-        }
-    }
-    (status.expect("the command ended"), output)
+    ended(&tree, reader)
 }
 
 /// The script must succeed in the sandbox.

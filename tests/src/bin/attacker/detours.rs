@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::sys::{call, open, text};
+use crate::sys::{call, open_by_handle, text};
 use crate::{Attempt, Probe, arg, denied};
 
 /// The subcommands of this module.
@@ -72,20 +72,7 @@ fn content(path: &str) -> Attempt {
 
 /// Reads a file by its handle, which asks no directory for permission.
 fn handle_read(args: &[String]) -> Attempt {
-    #[repr(C)]
-    struct Handle {
-        bytes: u32,
-        kind: i32,
-        content: [u8; 128],
-    }
-    let path = text(arg(args, 0));
-    let (mut handle, mut mount) = (Handle { bytes: 128, kind: 0, content: [0; 128] }, 0_i32);
-    let out = (std::ptr::from_mut(&mut handle) as usize, std::ptr::from_mut(&mut mount) as usize);
-    let here = libc::AT_FDCWD as usize;
-    call(libc::SYS_name_to_handle_at, &[here, path.as_ptr() as usize, out.0, out.1, 0])?;
-    let beside = fs::File::open(arg(args, 1))?;
-    let args = [beside.as_raw_fd() as usize, out.0, libc::O_RDONLY as usize];
-    let fd: OwnedFd = open(libc::SYS_open_by_handle_at, &args)?;
+    let fd = open_by_handle(arg(args, 0), arg(args, 1), libc::O_RDONLY)?;
     let mut bytes = [0; 64];
     let read = fs::File::from(fd).read(&mut bytes)?;
     if read == 0 { denied("it is empty") } else { Ok("read by handle".to_owned()) }

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::sys::{address, call, open, text};
+use crate::sys::{address, call, open_by_handle, text};
 use crate::{Attempt, Probe, arg, denied, not_here};
 
 /// The subcommands of this module.
@@ -292,23 +292,7 @@ fn process_entries(name: &str) -> Vec<std::path::PathBuf> {
 
 /// Opens a file by its handle, which asks no directory for permission.
 fn handle(args: &[String]) -> Attempt {
-    #[repr(C)]
-    struct Handle {
-        bytes: u32,
-        kind: i32,
-        content: [u8; 128],
-    }
-    let path = text(arg(args, 0));
-    let (mut handle, mut mount) = (Handle { bytes: 128, kind: 0, content: [0; 128] }, 0_i32);
-    let out = (std::ptr::from_mut(&mut handle) as usize, std::ptr::from_mut(&mut mount) as usize);
-    call(
-        libc::SYS_name_to_handle_at,
-        &[libc::AT_FDCWD as usize, path.as_ptr() as usize, out.0, out.1, 0],
-    )?;
-    let beside = File::open(arg(args, 1))?;
-    let flags = (libc::O_RDWR | libc::O_APPEND) as usize;
-    let fd: OwnedFd =
-        open(libc::SYS_open_by_handle_at, &[beside.as_raw_fd() as usize, out.0, flags])?;
+    let fd = open_by_handle(arg(args, 0), arg(args, 1), libc::O_RDWR | libc::O_APPEND)?;
     File::from(fd).write_all(b"by handle\n")?;
     Ok("wrote by handle".to_owned())
 }

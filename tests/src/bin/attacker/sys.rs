@@ -4,8 +4,9 @@
 //! may write to the addresses given to it; each call site passes addresses of buffers that live long enough.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// A system call; the error is what the kernel says.
 pub(crate) fn call(number: libc::c_long, args: &[usize]) -> io::Result<usize> {
@@ -19,6 +20,23 @@ pub(crate) fn call(number: libc::c_long, args: &[usize]) -> io::Result<usize> {
 pub(crate) fn open(number: libc::c_long, args: &[usize]) -> io::Result<OwnedFd> {
     let fd = call(number, args)?;
     Ok(own(i32::try_from(fd).expect("because descriptors are small")))
+}
+
+/// Opens the file at `path` by its handle, on the file system that `beside` lies on.
+pub(crate) fn open_by_handle(path: &str, beside: &str, flags: i32) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Handle {
+        bytes: u32,
+        kind: i32,
+        content: [u8; 128],
+    }
+    let path = text(path);
+    let (mut handle, mut mount) = (Handle { bytes: 128, kind: 0, content: [0; 128] }, 0_i32);
+    let out = (std::ptr::from_mut(&mut handle) as usize, std::ptr::from_mut(&mut mount) as usize);
+    let here = libc::AT_FDCWD as usize;
+    call(libc::SYS_name_to_handle_at, &[here, path.as_ptr() as usize, out.0, out.1, 0])?;
+    let beside = File::open(beside)?;
+    open(libc::SYS_open_by_handle_at, &[beside.as_raw_fd() as usize, out.0, flags as usize])
 }
 
 /// Takes a descriptor that the kernel has just made for this process.

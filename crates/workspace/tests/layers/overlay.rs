@@ -1,14 +1,12 @@
 //! Layers as the kernel makes them: real programs write to a real overlay, and what is applied
 //! afterwards is what they saw.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::{Place, tree};
 use proptest::prelude::*;
 use ringfence_workspace::{ChangeKind, Layers};
-use support::{Place, tree};
 
 /// Lower tree, commands in the overlay, and the changes that are expected, as `letter path`.
 fn check(before: &str, commands: &str, expect: &[&str]) {

@@ -14,6 +14,7 @@ use rustix::io::{self, Errno};
 
 use super::change::{Change, ChangeKind, applied_mode};
 use super::pending::{Notes, temporary};
+use super::read::Chain;
 use crate::tree::{
     Bounds, CopyError, Dir, FileKind, Meta, Moment, copy_entry, copy_xattrs, exchange,
     remove_entry, rename_new, set_modified,
@@ -27,7 +28,7 @@ pub(super) struct Host {
     ready: OsString,
     old: OsString,
     /// The directory of the last change; the next is often in the same.
-    current: Option<(PathBuf, Rc<Dir>)>,
+    current: Option<(PathBuf, Rc<Chain>)>,
 }
 
 /// Why a change was not carried out.
@@ -65,7 +66,7 @@ impl Host {
     /// Takes away what the layer deleted.
     pub(super) fn delete(&mut self, change: &Change) -> Result<(), Failed> {
         let (dir, name) = self.enter(change)?;
-        let dir = &*dir;
+        let dir = dir.last();
         if change.before.is_some_and(|before| before.file == FileKind::Directory) {
             dir.writing(|| rename_new(dir, name, dir, &self.old))?;
             dir.writing(|| remove_entry(dir, &self.old))?;
@@ -80,7 +81,7 @@ impl Host {
     pub(super) fn set_mode(&mut self, change: &Change) -> Result<(), Failed> {
         let Some(after) = change.after else { return Ok(()) };
         let (dir, name) = self.enter(change)?;
-        let dir = &*dir;
+        let dir = dir.last();
         if change.host.is_none_or(|host| host.links == 1) {
             return Ok(dir.chmod(name, after.mode)?);
         }
@@ -100,7 +101,8 @@ impl Host {
     /// Makes a directory, closed to others until it is complete.
     pub(super) fn make_directory(&mut self, change: &Change) -> Result<(), Failed> {
         let (dir, name) = self.enter(change)?;
-        let dir = &*dir;
+        let dir = dir.last();
+        self.notes.making(&change.path)?;
         if change.kind == ChangeKind::Added {
             dir.writing(|| dir.make_dir(name))?;
             return Ok(());
@@ -120,7 +122,9 @@ impl Host {
         let directory = match change.path.file_name() {
             None => self.root.descend(Path::new(""))?,
             Some(name) => {
-                let parent = self.parent(&change.path)?;
+                self.current = None;
+                let chain = self.parent(&change.path)?;
+                let parent = chain.last();
                 let meta = parent.meta(name)?.ok_or(Errno::NOENT)?;
                 let mut directory = parent.unlocked_child(name, &meta)?;
                 directory.stay_unlocked();
@@ -137,7 +141,7 @@ impl Host {
     /// Copies a file, a link or a fifo.
     pub(super) fn copy(&mut self, change: &Change, upper: &Dir) -> Result<(), Failed> {
         let (dir, name) = self.enter(change)?;
-        let dir = &*dir;
+        let dir = dir.last();
         let copied = dir.writing(|| {
             remove_entry(dir, &self.ready)?;
             copy_entry((upper, name), (dir, &self.ready), &mut Bounds::NONE.clone()).map_err(plain)
@@ -154,13 +158,14 @@ impl Host {
 
     /// Gives a file a further name, that of a link in the layer.
     pub(super) fn link(&mut self, change: &Change, peer: &Path) -> Result<(), Failed> {
-        let from = self.parent(peer)?;
+        let chain = self.parent(peer)?;
+        let from = chain.last();
         let peer = peer.file_name().ok_or(Errno::INVAL)?.to_owned();
         let (dir, name) = self.enter(change)?;
-        let dir = &*dir;
+        let dir = dir.last();
         dir.writing(|| {
             remove_entry(dir, &self.ready)?;
-            linkat(&from, &peer, dir, &self.ready, AtFlags::empty())?;
+            linkat(from, &peer, dir, &self.ready, AtFlags::empty())?;
             self.place(dir, name, change)
         })
         .map_err(lost)
@@ -204,26 +209,32 @@ impl Host {
     }
 
     /// Opens the directory of a change, notes it, and looks once more at what is there.
-    fn enter<'a>(&mut self, change: &'a Change) -> Result<(Rc<Dir>, &'a OsStr), Failed> {
+    fn enter<'a>(&mut self, change: &'a Change) -> Result<(Rc<Chain>, &'a OsStr), Failed> {
         let name = change.path.file_name().ok_or(Errno::INVAL)?;
         let parent = change.path.parent().unwrap_or(Path::new("")).to_owned();
         if self.current.as_ref().is_none_or(|(path, _)| *path != parent) {
+            // What was opened up for the last change is closed first.
+            self.current = None;
             let dir = self.parent(&change.path)?;
-            let is_unchanged = Meta::of(&dir)?.changed <= self.created;
+            let is_unchanged = Meta::of(dir.last())?.changed <= self.created;
             self.notes.entering(&parent, is_unchanged)?;
             self.current = Some((parent, Rc::new(dir)));
         }
-        let (_, dir) = self.current.as_ref().expect("because it was just set");
+        let (_, chain) = self.current.as_ref().expect("because it was just set");
+        let dir = chain.last();
         // Not the change time: it moves with the links of a file, which an apply may make or take away.
         let look = |meta: Meta| (meta.identity, meta.size, meta.modified);
         if dir.meta(name)?.map(look) != change.host.map(look) {
             return Err(Failed::Changed);
         }
-        Ok((Rc::clone(dir), name))
+        Ok((Rc::clone(chain), name))
     }
 
-    fn parent(&self, path: &Path) -> Result<Dir, Failed> {
-        match self.root.descend(path.parent().unwrap_or(Path::new(""))) {
+    /// The directory a path is in, opened up where its owner may not look into it.
+    fn parent(&self, path: &Path) -> Result<Chain, Failed> {
+        const LOOK: u32 = 0o500;
+        let root = self.root.descend(Path::new(""))?;
+        match Chain::open_for(root, path.parent().unwrap_or(Path::new("")), LOOK) {
             Err(error) if crate::tree::is_gone(error) => Err(Failed::NoDirectory),
             opened => Ok(opened?),
         }

@@ -196,6 +196,13 @@ impl Layer {
     }
 }
 
+impl Drop for Layer {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread forks has the lock, too, until it executes its program.
+        let _ = flock(&self.dir, FlockOperation::Unlock);
+    }
+}
+
 fn make(layers: &Dir, path: &Path, name: &OsStr, new: &NewLayer) -> Result<(Dir, Record)> {
     let workspace = Dir::open(&new.workspace).map_err(Error::io("open", &new.workspace))?;
     let mode = Meta::of(&workspace).map_err(Error::io("look at", &new.workspace))?.mode;

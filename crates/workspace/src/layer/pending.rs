@@ -47,9 +47,17 @@ impl Notes {
             self.pending.set_len(0)?;
             self.pending.write_all_at(line.as_bytes(), 0)?;
             self.current = Some(directory.to_owned());
-            if is_unchanged && self.known.insert(directory.to_owned()) {
-                self.touched.write_all(line.as_bytes())?;
+            if is_unchanged {
+                self.making(directory)?;
             }
+        }
+        Ok(())
+    }
+
+    /// This directory of the host is changed, or made, by this layer.
+    pub(super) fn making(&mut self, directory: &Path) -> std::io::Result<()> {
+        if self.known.insert(directory.to_owned()) {
+            self.touched.write_all(format!("{}\n", escape(directory)).as_bytes())?;
         }
         Ok(())
     }

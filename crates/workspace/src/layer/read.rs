@@ -75,7 +75,8 @@ fn read(dir: &Dir, path: &Path, side: Side, limit: u64) -> std::io::Result<Conte
     }
 }
 
-/// A directory of a layer and all above it, opened up for their owner until the chain is dropped.
+/// A directory and all above it, opened up for their owner until the chain is dropped.
+#[derive(Debug)]
 pub(super) struct Chain {
     dirs: Vec<Dir>,
 }
@@ -85,12 +86,18 @@ impl Chain {
         Chain { dirs: vec![dir] }
     }
 
+    /// Through directories of the layer, which are the run's alone.
     pub(super) fn open(root: Dir, path: &Path) -> rustix::io::Result<Chain> {
+        Chain::open_for(root, path, 0o700)
+    }
+
+    /// Through directories that are opened up only where their owner lacks one of `bits`.
+    pub(super) fn open_for(root: Dir, path: &Path, bits: u32) -> rustix::io::Result<Chain> {
         let mut dirs = vec![root];
         for name in path {
             let last = dirs.last().expect("because the root is in it");
             let meta: Meta = last.meta(name)?.ok_or(Errno::NOENT)?;
-            let child = last.unlocked_child(name, &meta)?;
+            let child = last.child_open_for(name, &meta, bits)?;
             dirs.push(child);
         }
         // The innermost is locked again first, while those above let it be reached.

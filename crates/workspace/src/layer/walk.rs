@@ -157,14 +157,30 @@ impl Walk<'_> {
             return Err(Error::Mark { path: at, mark: "redirect" });
         }
         let is_opaque = mark("opaque")?.is_some_and(|value| value == b"y");
-        // One that keeps the owner out shows nothing; applying looks again.
-        let host = host.and_then(|host| host.child(name).ok());
+        let is_whole = place.is_whole || is_opaque;
+        let host = self.host_child(host, name, path, is_whole);
         let is_changed = place.is_changed
             || is_opaque
                 && before.is_some_and(|before| before.changed > self.record.created)
                 && !self.touched.contains(path);
-        let place = Place { is_whole: place.is_whole || is_opaque, is_changed, depth };
+        let place = Place { is_whole, is_changed, depth };
         self.directory(&child, host.as_ref(), path, place)
+    }
+
+    /// A directory of the host. One that keeps its owner out shows nothing.
+    fn host_child(
+        &mut self,
+        host: Option<&Dir>,
+        name: &OsStr,
+        path: &Path,
+        is_whole: bool,
+    ) -> Option<Dir> {
+        let child = host?.child(name).and_then(|child| child.meta(".").map(|_| child));
+        if child.is_err() && is_whole {
+            let warning = "cannot be looked into; what the run removed from it stays";
+            self.diff.warnings.push(format!("{} {warning}", escape(path)));
+        }
+        child.ok()
     }
 
     fn added(&mut self, upper: &Dir, name: &OsStr, after: &Meta, path: &Path) -> Result<()> {

@@ -46,7 +46,12 @@ impl Dir {
 
     /// The directory of that name, opened up for its owner until it is closed.
     pub(crate) fn unlocked_child(&self, name: &OsStr, meta: &Meta) -> io::Result<Dir> {
-        if !is_locked(meta, 0o700) {
+        self.child_open_for(name, meta, 0o700)
+    }
+
+    /// The same, only where its owner lacks one of `bits`.
+    pub(crate) fn child_open_for(&self, name: &OsStr, meta: &Meta, bits: u32) -> io::Result<Dir> {
+        if !is_locked(meta, bits) {
             return self.child(name);
         }
         self.chmod(name, meta.mode | 0o700)?;
@@ -79,7 +84,10 @@ impl Dir {
     /// All names, sorted.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(self)? {
+        // Not through `.`, which a directory without search permission does not give.
+        let mut entries = rustix::fs::Dir::new(rustix::io::dup(self)?)?;
+        entries.rewind();
+        for entry in entries {
             let name = entry?.file_name().to_bytes().to_vec();
             if name != b"." && name != b".." {
                 names.push(OsString::from_vec(name));

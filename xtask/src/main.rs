@@ -1,7 +1,7 @@
 //! The project's chores, run as `cargo xtask …`.
 //!
 //! `test` runs all tests and says what it could not run. `tidy` checks what no compiler checks: which crate may use
-//! which, that files tell what they are for, that licences fit. `bench` measures against a plain spawn. `vm` runs
+//! which, that files tell what they are for, that licences fit. `portable` checks the types for macOS. `bench` measures against a plain spawn. `vm` runs
 //! tests, or a command, on other kernels.
 //!
 //! Deliberately not here: anything that `cargo` does by itself. `.ci/run` calls both.
@@ -14,6 +14,7 @@
 
 mod bench;
 mod cargo;
+mod portable;
 mod shells;
 mod test;
 mod tidy;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only unit|user|doc|examples|suite]… [--release] [-- SUITE OPTIONS]
        cargo xtask tidy
+       cargo xtask portable
        cargo xtask bench [--runs N]
        cargo xtask vm [KERNEL]… [--all] [-- COMMAND [ARG]…]";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let done = match chore {
         "test" => test::test(rest).map(failure),
         "tidy" => tidy::tidy(rest).map(failure),
+        "portable" => portable::portable(rest).map(failure),
         "bench" => bench::bench(rest).map(failure),
         "vm" => vm::vm(rest),
         _ => Err(USAGE.to_owned()),

@@ -52,6 +52,16 @@ pub(crate) enum Subcommand {
         override_usage = "ringfence explain [OPTIONS] [-c COMMAND_LINE | -- PROGRAM [ARG]...]"
     )]
     Explain(Box<RunArgs>),
+    /// Show the changes of a `workspace_overlay` run, or list the runs that have any.
+    Diff(DiffArgs),
+    /// Carry out the changes of a `workspace_overlay` run, or parts of them.
+    ///
+    /// What changed in the workspace after the run began is refused, and so is what is protected, as git hooks are; then
+    /// nothing is applied and the exit status is 1. Each path is as it was or as it shall be, whenever ringfence is killed; what is
+    /// missing then is still in the layer.
+    Apply(ApplyArgs),
+    /// Throw the changes of `workspace_overlay` runs away.
+    Discard(DiscardArgs),
     /// Write a commented ringfence.toml that shows every field with its default.
     Init(InitArgs),
     /// Print the JSON Schema of the config.
@@ -107,6 +117,37 @@ pub(crate) struct CheckArgs {
     pub(crate) command: CommandArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The run, or the beginning of its name [default: list all runs that have changes].
+    pub(crate) run: Option<String>,
+    /// Print the changes as a patch, as `git diff` does; binary files are only named.
+    #[arg(long, requires = "run", conflicts_with = "json")]
+    pub(crate) patch: bool,
+    /// Print one JSON object, in which no name is escaped.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The run, or the beginning of its name.
+    pub(crate) run: String,
+    /// Only what is at and below these paths, as `ringfence diff` prints them [default: everything].
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Apply what is refused, too: what the workspace has is overwritten.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiscardArgs {
+    /// The runs, or the beginnings of their names.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,8 +7,11 @@
 //! itself has to say goes to standard error, through `message`.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod args;
 mod check;
+mod diff;
+mod discard;
 mod doctor;
 mod events;
 mod exit;
@@ -17,11 +20,13 @@ mod failure;
 mod generate;
 mod init;
 mod message;
+mod patch;
 mod refusals;
 mod request;
 mod run;
 mod secrets;
 mod signals;
+mod state;
 mod streams;
 
 use args::{Cli, Subcommand};
@@ -44,6 +49,9 @@ fn dispatch(cli: Cli) -> Status {
         Subcommand::Check(args) => check::check(&args),
         Subcommand::Doctor(args) => doctor::doctor(&args),
         Subcommand::Explain(args) => explain::explain(*args),
+        Subcommand::Diff(args) => diff::diff(&args),
+        Subcommand::Apply(args) => apply::apply(&args),
+        Subcommand::Discard(args) => discard::discard(&args),
         Subcommand::Init(args) => init::init(&args),
         Subcommand::Schema => generate::schema(),
         Subcommand::Completions(args) => generate::completions(&args),

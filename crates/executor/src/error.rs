@@ -45,6 +45,9 @@ pub enum RunError {
         #[source]
         source: StepFailure,
     },
+    /// What the run leaves on the host could not be looked after.
+    #[error("cannot look after what the run leaves on the host")]
+    State(#[from] ringfence_workspace::Error),
     /// What is to be masked cannot be compiled.
     #[error("cannot redact output")]
     Masking(#[from] MaskingError),

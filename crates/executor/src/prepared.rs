@@ -7,10 +7,11 @@
 
 use std::path::PathBuf;
 
-use ringfence_config::{Environment, Profile, Resolved, Runner};
+use ringfence_config::{Environment, Mode, Profile, Resolved, Runner};
 use ringfence_output_capture::{Redaction, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
-use ringfence_sandbox::{SandboxError, SandboxSpec};
+use ringfence_sandbox::{Backend, SandboxError, SandboxSpec};
+use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
 use crate::masking;
@@ -27,7 +28,11 @@ pub struct Prepared {
     pub(crate) base: Variables,
     pub(crate) spec: SandboxSpec,
     pub(crate) limits: Split,
+    /// The same where the sandbox has no user namespace of its own.
+    bare_limits: Split,
     pub(crate) redaction: Redaction,
+    /// Where runs leave what outlives them, the best place first.
+    pub(crate) states: Vec<State>,
     runner: Runner,
     policy: Policy,
     warnings: Vec<String>,
@@ -58,14 +63,21 @@ impl Prepared {
         Ok(Self {
             base: passed(&policy, &environment),
             spec: spec::sandbox_spec(&profile, environment.homes()),
-            limits: spec::split_limits(&profile, real_root),
+            limits: spec::split_limits(&profile, real_root, profile.mode == Mode::Sandbox),
+            bare_limits: spec::split_limits(&profile, real_root, false),
             redaction,
+            states: states(&environment),
             runner,
             policy,
             warnings,
             environment,
             profile,
         })
+    }
+
+    /// The limits as this backend keeps them.
+    pub(crate) fn limits_of(&self, backend: Backend) -> &Split {
+        if backend == Backend::LinuxNamespaces { &self.limits } else { &self.bare_limits }
     }
 
     /// The profile.
@@ -182,6 +194,15 @@ fn own_files(
     let homes = [environment.config_home(), environment.state_home()];
     let homes = homes.into_iter().flatten().map(|home| home.join("ringfence"));
     source.into_iter().chain(upwards).chain(homes).collect()
+}
+
+/// The user's own place, and for a home that cannot be written one in `/tmp`; both are used only
+/// when they are this user's alone.
+fn states(environment: &Environment) -> Vec<State> {
+    let home = environment.state_home().map(|home| home.join("ringfence"));
+    let user = nix::unistd::geteuid();
+    let other = PathBuf::from(format!("/tmp/ringfence-{user}"));
+    home.into_iter().chain([other]).map(State::at).collect()
 }
 
 fn passed(policy: &Policy, environment: &Environment) -> Variables {

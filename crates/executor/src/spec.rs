@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_config::{FsMode, Isolation, Mode, NetworkMode, Profile};
-use ringfence_resource_limits::{Context, Enforced, LimitedResource, Limits};
+use ringfence_resource_limits::{CAN_SAMPLE, Context, Enforced, LimitedResource, Limits};
 use ringfence_sandbox::{
     Confinement, FileView, Files, Level, Network, ReadScope, SandboxSpec, Trace, UnixSockets,
 };
@@ -42,6 +42,13 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
     let writable = match profile.fs_mode {
         FsMode::Inherit => return Files::Inherit,
         FsMode::WorkspaceRwScoped => profile.writable_paths.clone(),
+        // The workspace itself is not given; what lies apart from it is.
+        FsMode::WorkspaceOverlay => {
+            let apart = |path: &&PathBuf| {
+                !path.starts_with(&profile.workspace) && !profile.workspace.starts_with(path)
+            };
+            profile.writable_paths.iter().filter(apart).cloned().collect()
+        }
         _ => Vec::new(),
     };
     Files::View(FileView {
@@ -90,7 +97,7 @@ impl Watched {
 /// The kernel counts processes by user, and root not at all. Where that is not the tree's own
 /// count, the limit is left out of the kernel's and the tree is looked at instead: a limit that
 /// counts the caller's browser would be worse than none.
-pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
+pub(crate) fn split_limits(profile: &Profile, real_root: bool, own_user_namespace: bool) -> Split {
     let asked = Limits {
         memory: profile.max_memory,
         cpu_time: profile.max_cpu,
@@ -99,8 +106,10 @@ pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
         file_size: profile.max_file_size,
     };
     let mut kernel = asked;
-    let mut watched = Watched { memory: asked.memory, cpu_time: asked.cpu_time, processes: None };
-    let own_user_namespace = profile.mode == Mode::Sandbox;
+    // Where a tree cannot be looked at, the kernel's limit of each process is what there is. What has
+    // nothing else to keep it is refused before the run starts.
+    let cpu_time = asked.cpu_time.filter(|_| CAN_SAMPLE);
+    let mut watched = Watched { memory: asked.memory, cpu_time, processes: None };
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
         let by_kernel = enforced == Enforced::Full;
@@ -126,7 +135,7 @@ fn promise(resource: LimitedResource, enforced: Enforced) -> Level {
         (LimitedResource::Memory | LimitedResource::Processes, _) => {
             Level::Partial("sampled every 50 ms".to_owned())
         }
-        (LimitedResource::Cpu, _) => {
+        (LimitedResource::Cpu, _) if CAN_SAMPLE => {
             Level::Partial("each process by the kernel, the tree sampled every 50 ms".to_owned())
         }
         (_, Enforced::Partial(why)) => Level::Partial(why.to_owned()),
@@ -215,7 +224,8 @@ mod tests {
         watched: Watched,
         expect: &[&str],
     ) {
-        let split = split_limits(&profile(lines), real_root);
+        let profile = profile(lines);
+        let split = split_limits(&profile, real_root, profile.mode == Mode::Sandbox);
         assert_eq!((split.kernel, split.watched), (kernel, watched), "{lines}");
         let got: Vec<_> =
             split.enforcement.iter().map(|(what, how)| format!("{what} {how}")).collect();

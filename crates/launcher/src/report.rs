@@ -4,9 +4,15 @@
 //! block of words (see `wire`), with a text behind it where something was refused, so a
 //! report can be neither split nor merged, and a hostile command cannot forge one: it
 //! never holds the socket.
+//!
+//! The values mean the same wherever a tree runs, so they are there on every system;
+//! only the wire form belongs to the init.
 
+#[cfg(target_os = "linux")]
 use crate::init::wire::{self, Op};
-use std::{ffi::OsString, fmt, io, net::SocketAddr, os::unix::ffi::OsStringExt, time::Duration};
+use std::{ffi::OsString, fmt, io, time::Duration};
+#[cfg(target_os = "linux")]
+use std::{net::SocketAddr, os::unix::ffi::OsStringExt};
 
 /// How the command ended, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +24,9 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// From the status word of wait(2).
-    pub(crate) fn from_wait(word: u32) -> Self {
+    /// From the status word of wait(2) of a process that has ended.
+    #[must_use]
+    pub fn from_wait(word: u32) -> Self {
         match word & 0x7f {
             0 => Self::Exited((word >> 8 & 0xff) as i32),
             signal => Self::Signaled(signal as i32),
@@ -53,11 +60,18 @@ pub struct StepFailure {
     pub index: usize,
     /// What the step was to do, in words, with its path.
     pub what: String,
-    pub(crate) op: Option<Op>,
+    pub(crate) exec: bool,
     pub(crate) errno: i32,
 }
 
 impl StepFailure {
+    /// A step that failed, told by who carried it out; `exec` when it was the execution of the
+    /// program.
+    #[must_use]
+    pub fn new(index: usize, what: String, exec: bool, errno: i32) -> Self {
+        Self { index, what, exec, errno }
+    }
+
     /// The error number of the call that failed.
     #[must_use]
     pub fn errno(&self) -> i32 {
@@ -73,7 +87,7 @@ impl StepFailure {
     /// The sandbox stood; the program itself could not be executed.
     #[must_use]
     pub fn is_exec(&self) -> bool {
-        self.op == Some(Op::Exec)
+        self.exec
     }
 
     /// The program does not exist (a shell would say 127).
@@ -160,6 +174,7 @@ pub enum Report {
     },
 }
 
+#[cfg(target_os = "linux")]
 impl Report {
     /// Reads one datagram; `describe` puts a failed step into words, `told` has what was
     /// told before.
@@ -177,7 +192,7 @@ impl Report {
             wire::REPORT_FAILED => {
                 let index = w[1] as usize;
                 let (op, what) = describe(index);
-                Self::Failed(StepFailure { index, what, op, errno: w[2] as i32 })
+                Self::Failed(StepFailure::new(index, what, op == Some(Op::Exec), w[2] as i32))
             }
             wire::REPORT_EXITED => {
                 Self::CommandExited { status: ExitStatus::from_wait(w[1] as u32) }
@@ -208,6 +223,7 @@ impl Report {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Denied {
     fn decode(w: [u64; 8], text: &[u8]) -> Option<Self> {
         let text = text.get(..usize::try_from(w[6]).ok()?)?;
@@ -228,6 +244,7 @@ impl Denied {
 
 /// `ADDRESS:PORT` of an address as the kernel has it; a family alone when the socket
 /// itself was refused.
+#[cfg(target_os = "linux")]
 fn destination(address: &[u8]) -> String {
     fn part<const N: usize>(address: &[u8], at: usize) -> Option<[u8; N]> {
         address.get(at..at + N)?.try_into().ok()
@@ -251,7 +268,7 @@ fn destination(address: &[u8]) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

@@ -51,6 +51,9 @@ impl Limits {
     /// `setrlimit(2)`; for `RLIMIT_NPROC` in user namespaces `copy_process` in `kernel/fork.c`.
     #[must_use]
     pub fn enforced(&self, context: Context) -> Vec<(LimitedResource, Enforced)> {
+        // Other systems have no user namespaces.
+        let own = context.own_user_namespace && cfg!(target_os = "linux");
+        let context = Context { own_user_namespace: own, ..context };
         let processes = match context {
             Context { real_root: true, .. } => {
                 Enforced::None("the kernel exempts root from RLIMIT_NPROC")

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-/// The kernel's `RLIM_INFINITY` on every 64-bit Linux.
+/// The kernel's `RLIM_INFINITY` on every 64-bit Linux. On macOS it is half of that, which a
+/// ceiling brings in: nothing there can be above it.
 const INFINITY: u64 = u64::MAX;
 
 /// A resource that `setrlimit(2)` can limit and this crate makes use of.
@@ -27,23 +28,25 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// The number that Linux gives this resource.
+    /// The number that this system gives the resource.
     ///
     /// # Caveats
     ///
-    /// These are the numbers of `asm-generic/resource.h`: x86, ARM, RISC-V, POWER and s390. MIPS,
-    /// SPARC and Alpha number three of them otherwise.
+    /// Those of Linux are the numbers of `asm-generic/resource.h`: x86, ARM, RISC-V, POWER and
+    /// s390. MIPS, SPARC and Alpha number three of them otherwise.
     ///
     /// # References
     ///
-    /// `setrlimit(2)`, `include/uapi/asm-generic/resource.h`.
+    /// `setrlimit(2)`; `include/uapi/asm-generic/resource.h` of Linux, `bsd/sys/resource.h` of XNU.
     #[must_use]
     pub const fn raw(self) -> u32 {
         match self {
             Self::CpuTime => 0,
             Self::FileSize => 1,
             Self::Core => 4,
+            Self::Processes if cfg!(target_os = "macos") => 7,
             Self::Processes => 6,
+            Self::OpenFiles if cfg!(target_os = "macos") => 8,
             Self::OpenFiles => 7,
         }
     }

@@ -41,7 +41,7 @@ impl Sample {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
-    /// The root is gone, or this system has no such file.
+    /// The root is gone, or `/proc` is not mounted.
     #[error("failed to read `{path}`", path = path.display())]
     Root {
         /// The file.
@@ -50,6 +50,9 @@ pub enum SampleError {
         #[source]
         source: io::Error,
     },
+    /// This system has no such file at all.
+    #[error("the processes of a tree cannot be counted on this system")]
+    Unsupported,
     /// The kernel's answer has another shape than `proc(5)` promises.
     #[error("cannot understand `{path}`", path = path.display())]
     Format {
@@ -57,6 +60,9 @@ pub enum SampleError {
         path: PathBuf,
     },
 }
+
+/// Whether this system lets a tree be looked at: it needs `/proc` as Linux has it.
+pub const CAN_SAMPLE: bool = cfg!(target_os = "linux");
 
 /// Reads what the processes below `root` use; `root` itself is the one that reaps their orphans
 /// and counts only for what it has reaped.
@@ -73,6 +79,9 @@ pub enum SampleError {
 ///
 /// `proc_pid_stat(5)`, `proc_tid_children(5)` (Linux 3.5 with `CONFIG_PROC_CHILDREN`).
 pub fn sample(root: u32, at_most: u64) -> Result<Sample, SampleError> {
+    if !CAN_SAMPLE {
+        return Err(SampleError::Unsupported);
+    }
     let units = Units::of_this_system();
     let mut sample = Sample::default();
     let stat = read_stat(root)?;

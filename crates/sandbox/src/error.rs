@@ -1,6 +1,7 @@
 //! What can go wrong between a specification and a running tree.
 
-use ringfence_launcher::{SpawnError, StepFailure};
+use crate::SpawnError;
+use ringfence_launcher::StepFailure;
 use std::{io, path::PathBuf};
 use thiserror::Error;
 

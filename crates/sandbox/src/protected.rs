@@ -10,6 +10,8 @@
 //! Parts of a repository are listed by what they are, because where they lie is told by other
 //! files (see `git`).
 
+use std::path::{Path, PathBuf};
+
 /// Directories, and the names in each: a directory that is not there is looked for once.
 pub(crate) type Names = &'static [(&'static str, &'static [&'static str])];
 
@@ -158,6 +160,17 @@ pub(crate) const IN_REPOSITORY: &[&str] = &["hooks", "config", "config.worktree"
 
 /// In the directory a repository keeps for each linked worktree.
 pub(crate) const IN_WORKTREE: &[&str] = &["config.worktree", "commondir", "gitdir"];
+
+/// Names of what the built-in list protects, for whoever carries changes out later: below the
+/// workspace, `**/` standing for any directory.
+#[must_use]
+pub fn protected_names() -> Vec<PathBuf> {
+    let names = [ANYWHERE, IN_PROJECT].into_iter().flatten().flat_map(|(directory, names)| {
+        names.iter().map(move |name| Path::new(directory).join(name))
+    });
+    let git = IN_REPOSITORY.iter().map(|name| Path::new("**/.git").join(name));
+    names.chain(git).collect()
+}
 
 #[cfg(test)]
 mod tests {

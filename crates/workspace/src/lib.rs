@@ -6,7 +6,7 @@
 //!   thrown away later.
 //! - A [`Guard`] looks, when a run is over, at paths that no mount could protect: what was made there is moved to
 //!   the quarantine, what was changed is put back.
-//! - The [`State`] directory holds both, and journals from which [`sweep`] finishes what a killed process could not.
+//! - The [`State`] directory holds both, and journals from which [`sweep()`] finishes what a killed process could not.
 //!
 //! This crate makes no sandbox and knows none. It takes paths, and it treats whatever lies at them as made by an
 //! enemy: no symbolic link is followed, everything is reached from an open directory.
@@ -37,6 +37,7 @@ mod error;
 mod escape;
 mod guard;
 mod layer;
+mod scratch;
 mod state;
 mod sweep;
 mod tree;
@@ -48,6 +49,7 @@ pub use layer::{
     Change, ChangeKind, Contents, Diff, Entry, Layer, Layers, Listed, NewLayer, Refusal, Report,
     Side,
 };
+pub use scratch::Scratch;
 pub use state::State;
 pub use sweep::sweep;
 pub use tree::FileKind;

@@ -1,8 +1,9 @@
 //! The state directory: what is kept between runs, for the user alone.
 //!
-//! It has three parts: `layers` (changes of runs that may be applied), `guards` (journals of
+//! It has four parts: `layers` (changes of runs that may be applied), `guards` (journals of
 //! runs in flight, so that the next process finishes what a killed one began) and `quarantine`
-//! (what commands made where they must not). All are made when they are needed.
+//! (what commands made where they must not), and `scratch` (directories in place of a
+//! private `/tmp`). All are made when they are needed.
 //!
 //! The trap: a command that can write here can loosen the next run. Whoever makes the sandbox
 //! must keep this directory out of every writable tree.
@@ -34,6 +35,7 @@ pub(crate) enum Part {
     Layers,
     Guards,
     Quarantine,
+    Scratch,
 }
 
 impl Part {
@@ -42,6 +44,7 @@ impl Part {
             Part::Layers => "layers",
             Part::Guards => "guards",
             Part::Quarantine => "quarantine",
+            Part::Scratch => "scratch",
         }
     }
 }

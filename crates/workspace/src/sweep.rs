@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::guard::{self, Findings};
 use crate::layer;
+use crate::scratch;
 use crate::state::State;
 
 /// Looks at what runs watched whose process was killed, and removes their empty layers. Cheap when there is nothing
@@ -14,5 +15,6 @@ use crate::state::State;
 pub fn sweep(state: &State) -> Result<Findings> {
     let mut findings = guard::sweep(state)?;
     findings.warnings.extend(layer::sweep(state)?);
+    scratch::sweep(state)?;
     Ok(findings)
 }

@@ -142,6 +142,23 @@ fn one_path_at_a_time() {
 }
 
 #[test]
+fn names_of_one_file_on_the_host_part_as_they_did_in_the_overlay() {
+    let lower = "echo 0 > a; ln a b";
+    check(lower, "chmod 400 b", &["m b"]);
+    check(lower, "chmod 400 b; echo 1 > a", &["M a", "m b"]);
+    check(lower, "echo 1 > a; rm b", &["M a", "D b"]);
+}
+
+#[test]
+fn what_was_applied_is_not_taken_for_a_change_of_the_host() {
+    let Some(place) = Place::overlaid("echo 1 > x; mkdir d", "mv x a; mv a d/a") else { return };
+    for (path, left) in [("x", 1), ("d/a", 0)] {
+        let report = place.layer().apply(&[path.into()], false).expect("an apply");
+        assert_eq!((report.refused, report.left), (vec![], left), "{path}");
+    }
+}
+
+#[test]
 fn a_whole_directory_taken_twice_needs_no_force() {
     let lower = "mkdir old; echo 1 > old/f; echo 2 > old/g";
     let Some(place) = Place::overlaid(lower, "rm -r old; mkdir old; echo 9 > old/f") else {

@@ -6,6 +6,8 @@
 //! are right. `--every` takes the first of each N. With `--admit` a probe that succeeds inside is told and not failed
 //! where the result admits it, and `--without-namespaces` runs `ringfence` where none can be made, which is for ordinary
 //! users. Exit status 1 when something failed, 2 when the suite could not run.
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -12,6 +12,7 @@ use super::{
     seccomp,
 };
 use crate::{
+    check::{Check, VERDICT},
     enforcement::Enforcement,
     sandbox::Sandbox,
     spec::{Confinement, FileView, Files, Network, SandboxSpec, Trace, UnixSockets},
@@ -23,24 +24,6 @@ use ringfence_launcher::{
 use std::{env, fs, os::fd::AsFd, path::PathBuf, sync::Arc};
 
 pub(crate) use super::remedy::user_namespaces as remedy;
-
-/// One mechanism, tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether it works here, for this user.
-    pub works: bool,
-    /// The default profile is not fully enforced without it.
-    pub required: bool,
-    /// What was seen.
-    pub detail: String,
-    /// How to get it, when it does not work.
-    pub remedy: Option<String>,
-}
-
-/// The name of the row that says whether the default profile is fully enforced.
-pub const VERDICT: &str = "default_profile";
 
 const TREE: Slot = Slot(0);
 const LAYER: Slot = Slot(1);

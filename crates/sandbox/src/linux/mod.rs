@@ -16,4 +16,4 @@ pub(crate) mod repository;
 pub(crate) mod rung;
 pub(crate) mod scope;
 pub(crate) mod seccomp;
-pub(crate) mod stores;
+pub(crate) use crate::stores;

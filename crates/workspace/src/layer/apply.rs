@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use super::change::{Change, ChangeKind, Diff, drops_bits};
 use super::conflict;
 use super::host::{Failed, Host};
-use super::pending::Notes;
+use super::pending::{self, Notes};
 use super::read::Chain;
 use super::{Layer, remove_layer};
 use crate::error::{Error, Result};
@@ -58,8 +58,9 @@ impl Layer {
         let diff = self.diff()?;
         let chosen = choose(&diff.changes, paths)?;
         let host = self.open_workspace()?;
+        let touched = pending::touched(&self.dir);
         let refusal = |change: &&Change| {
-            let why = conflict::refusal(&self.record, &host, change)?;
+            let why = conflict::refusal(&self.record, &host, &touched, change)?;
             Some(Refusal { path: change.path.clone(), why: why.to_owned() })
         };
         let refused: Vec<Refusal> = chosen.iter().filter_map(refusal).collect();

@@ -75,12 +75,26 @@ impl Host {
         Ok(())
     }
 
-    /// Sets the permission bits of a file.
+    /// Sets the permission bits of a file. Its other names keep theirs, as they did in the overlay: a
+    /// file with several is replaced by a copy.
     pub(super) fn set_mode(&mut self, change: &Change) -> Result<(), Failed> {
         let Some(after) = change.after else { return Ok(()) };
         let (dir, name) = self.enter(change)?;
         let dir = &*dir;
-        Ok(dir.chmod(name, after.mode)?)
+        if change.host.is_none_or(|host| host.links == 1) {
+            return Ok(dir.chmod(name, after.mode)?);
+        }
+        let replaced = dir.writing(|| {
+            remove_entry(dir, &self.ready)?;
+            copy_entry((dir, name), (dir, &self.ready), &mut Bounds::NONE.clone())
+                .map_err(plain)?;
+            dir.chmod(&self.ready, after.mode)?;
+            fsync(dir.open_file(&self.ready, change.host.as_ref())?)?;
+            renameat(dir, &self.ready, dir, name)
+        });
+        Ok(replaced.inspect_err(|_| {
+            let _ = dir.writing(|| remove_entry(dir, &self.ready));
+        })?)
     }
 
     /// Makes a directory, closed to others until it is complete.

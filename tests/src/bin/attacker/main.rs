@@ -7,6 +7,8 @@
 //!
 //! `bystander` is the other side: a process of the host with secrets, sockets and shared memory to lose.
 //! `contain` starts a command and ends what it leaves behind. `emit` writes test data. The `works` module is what every program may expect to be able to do.
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
 
 mod bystander;
 mod contain;

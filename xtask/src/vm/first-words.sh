@@ -20,7 +20,7 @@ run() {
     $as "$bin/ringfence" run --json -c 'echo hello' >/tmp/said 2>/tmp/told
     run=$?
     if [ "$holds" = refused ]; then
-        [ $run = 125 ] && grep -q 'user namespace' /tmp/told && grep -q '"outcome":"\(refused\|failed\)"' /tmp/said
+        [ $run = 125 ] && grep -q namespaces /tmp/told && grep -q '"outcome":"\(refused\|failed\)"' /tmp/said
     else
         [ $run = 0 ] && grep -q '"text":"hello\\n"' /tmp/said && grep -q "\"backend\":\"$holds\"" /tmp/said
     fi

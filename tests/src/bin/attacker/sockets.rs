@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -35,8 +35,29 @@ pub(crate) const PROBES: &[Probe] = &[
     ("unix-race-link", race_link),
 ];
 
-/// Rounds of a race.
+/// Rounds of a race, of either side: who begins late or has to wait for a processor is waited for.
 const ROUNDS: usize = 3000;
+
+/// Races `attempt` against `flip` in another thread; gives the first success.
+fn race(flip: impl Fn() + Sync, mut attempt: impl FnMut() -> Option<String>) -> Attempt {
+    let (done, flips) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                flip();
+                flips.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let mut found = None;
+        let mut round = 0;
+        while found.is_none() && (round < ROUNDS || flips.load(Ordering::Relaxed) < ROUNDS) {
+            found = attempt();
+            round += 1;
+        }
+        done.store(true, Ordering::Relaxed);
+        found.map_or_else(|| denied("never in all rounds"), Ok)
+    })
+}
 
 /// `struct sockaddr_un`: the family, and 108 bytes of path.
 #[derive(Clone, Copy)]
@@ -226,27 +247,17 @@ fn race_address(args: &[String]) -> Attempt {
     let (good, bad) = (format!("{}/a", arg(args, 2)), format!("{}/b", arg(args, 2)));
     symlink(&own.path, &good).and_then(|()| symlink(arg(args, 0), &bad))?;
     let shared = Shared::new(&good);
-    let done = AtomicBool::new(false);
-    let last = good.len() - 1;
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                shared.path[last].store(b'b', Ordering::Relaxed);
-                shared.path[last].store(b'a', Ordering::Relaxed);
-            }
-        });
-        let found = (0..ROUNDS).find_map(|_| {
-            let fd = socket(libc::SOCK_STREAM).ok()?;
-            let args = [
-                fd.as_raw_fd() as usize,
-                std::ptr::from_ref(&shared) as usize,
-                size_of::<Address>(),
-            ];
-            call(libc::SYS_connect, &args).ok()?;
-            greeted(fd).ok()
-        });
-        done.store(true, Ordering::Relaxed);
-        found.map_or_else(|| denied("never in all rounds"), Ok)
+    let last = &shared.path[good.len() - 1];
+    let flip = || {
+        last.store(b'b', Ordering::Relaxed);
+        thread::yield_now();
+        last.store(b'a', Ordering::Relaxed);
+    };
+    race(flip, || {
+        let fd = socket(libc::SOCK_STREAM).ok()?;
+        let name = std::ptr::from_ref(&shared) as usize;
+        call(libc::SYS_connect, &[fd.as_raw_fd() as usize, name, size_of::<Address>()]).ok()?;
+        greeted(fd).ok()
     })
 }
 
@@ -268,31 +279,20 @@ impl Shared {
 /// calls may be judged otherwise.
 fn race_descriptor(args: &[String]) -> Attempt {
     let to = unix_address(arg(args, 0));
-    for _ in 0..ROUNDS / 100 {
-        let (stream, other) = (socket(libc::SOCK_STREAM)?, socket(libc::SOCK_DGRAM)?);
-        let number = stream.try_clone()?;
-        let done = AtomicBool::new(false);
-        let flip = |from: &OwnedFd| {
-            let args = [from.as_raw_fd() as usize, number.as_raw_fd() as usize, 0];
-            call(libc::SYS_dup3, &args).ok();
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    flip(&other);
-                    flip(&stream);
-                }
-            });
-            for _ in 0..100 {
-                connect(number.as_raw_fd(), &to).ok();
-            }
-            done.store(true, Ordering::Relaxed);
-        });
-        if let Ok(greeting) = greeted(stream) {
-            return Ok(greeting);
-        }
-    }
-    denied("never in all rounds")
+    let (stream, other) = (socket(libc::SOCK_STREAM)?, socket(libc::SOCK_DGRAM)?);
+    let number = stream.try_clone()?;
+    let put = |from: &OwnedFd| {
+        let args = [from.as_raw_fd() as usize, number.as_raw_fd() as usize, 0];
+        call(libc::SYS_dup3, &args).ok();
+    };
+    let flip = || {
+        put(&other);
+        put(&stream);
+    };
+    race(flip, || {
+        connect(number.as_raw_fd(), &to).ok();
+        greeted(stream.try_clone().ok()?).ok()
+    })
 }
 
 /// A symbolic link leads now to a server of one's own and now to the bystander.
@@ -302,24 +302,14 @@ fn race_link(args: &[String]) -> Attempt {
         ["turning", "good", "bad"].map(|name| format!("{}/{name}", arg(args, 2)));
     symlink(&own.path, &good).and_then(|()| symlink(arg(args, 0), &bad))?;
     symlink(&own.path, &link)?;
-    let done = AtomicBool::new(false);
-    let flip = |from: &str| {
-        let (from, to) = (crate::sys::text(from), crate::sys::text(&link));
+    let (from, to) = (crate::sys::text(&bad), crate::sys::text(&link));
+    let flip = || {
         let here = libc::AT_FDCWD as usize;
         let exchange = libc::RENAME_EXCHANGE as usize;
         let args = [here, from.as_ptr() as usize, here, to.as_ptr() as usize, exchange];
         call(libc::SYS_renameat2, &args).ok();
     };
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                flip(&bad);
-            }
-        });
-        let found = (0..ROUNDS).find_map(|_| connected(&link).ok());
-        done.store(true, Ordering::Relaxed);
-        found.map_or_else(|| denied("never in all rounds"), Ok)
-    })
+    race(flip, || connected(&link).ok())
 }
 
 /// A server of one's own that answers with another word.

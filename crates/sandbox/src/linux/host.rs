@@ -12,6 +12,7 @@ use crate::{
     error::SandboxError,
     globs::{self, Pattern},
     linux::{
+        directory,
         layer::{self, Layer},
         present::present,
         protect::{self, Found, Question},
@@ -376,7 +377,7 @@ impl Host {
                 continue;
             }
             let Ok(meta) = fs::symlink_metadata(path) else { continue };
-            if self.root && protect::locked(meta.uid(), meta.gid(), meta.mode()) {
+            if self.root && directory::locked(meta.uid(), meta.gid(), meta.mode()) {
                 barred.push(path);
             }
             if meta.is_dir() && areas.is_open(path) && !areas.is_top(path) {

@@ -13,6 +13,7 @@
 //! could change is protected itself.
 
 use super::{
+    directory::{Directory, Kind, few_names, locked},
     host::Located,
     present::{Stamp, settled, stamp, stamp_of},
     repository,
@@ -23,12 +24,12 @@ use crate::{
 };
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, open, openat},
-    sys::stat::{FileStat, Mode, fstat, fstatat},
+    fcntl::{OFlag, open, openat},
+    sys::stat::{FileStat, Mode, fstat},
 };
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    ffi::{OsStr, OsString},
+    collections::{BTreeSet, VecDeque},
+    ffi::OsStr,
     fs,
     io::{self, Read},
     os::{
@@ -117,32 +118,6 @@ fn remembered(question: &Question) -> Option<Arc<Found>> {
     None
 }
 
-/// A directory without links in its path, open for asking.
-pub(crate) struct Directory<'q> {
-    pub(crate) path: PathBuf,
-    fd: OwnedFd,
-    /// The tree it lies in, if that can be written.
-    tree: Option<&'q Located>,
-    /// All names in it in lower case, where they are few.
-    names: Option<HashSet<OsString>>,
-}
-
-impl Directory<'_> {
-    /// What is called `name`; no link is followed.
-    fn ask(&self, name: &str) -> Result<FileStat, Errno> {
-        if self.lacks(name) {
-            return Err(Errno::ENOENT);
-        }
-        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)
-    }
-
-    /// Nothing is called so, not even where the file system makes no difference of case.
-    fn lacks(&self, name: &str) -> bool {
-        let lower = || OsString::from(name.to_ascii_lowercase());
-        self.names.as_ref().is_some_and(|names| !names.contains(&lower()))
-    }
-}
-
 /// A directory below another.
 pub(crate) enum Below<'q> {
     There(Directory<'q>),
@@ -170,8 +145,6 @@ pub(crate) struct Look<'q> {
     pub(crate) repositories: repository::Seen,
 }
 
-/// Names that are read at once rather than asked for one by one.
-const MOST_NAMES: usize = 1_000;
 /// Links that are followed on one way, as the kernel has it.
 const MOST_LINKS: usize = 40;
 /// Bytes of a file that are read: a configuration of this size is none.
@@ -576,54 +549,5 @@ impl<'q> Look<'q> {
 
     pub(crate) fn warn(&mut self, path: &Path, why: &str) {
         self.found.warnings.push(format!("`{}` is not protected: {why}", path.display()));
-    }
-}
-
-/// A directory that another user locks is locked for the command of the super-user as well, which
-/// has no capability, and for the init that would mount something in it.
-pub(crate) fn locked(user: u32, group: u32, mode: u32) -> bool {
-    let by_group = group == 0 && mode & 0o010 != 0;
-    user != 0 && mode & 0o001 == 0 && !by_group
-}
-
-/// All names in a directory, if they are few and can be read.
-fn few_names(directory: &Path) -> Option<HashSet<OsString>> {
-    let entries = fs::read_dir(directory).ok()?;
-    let mut names = HashSet::new();
-    for entry in entries {
-        if names.len() == MOST_NAMES {
-            return None;
-        }
-        let name = entry.ok()?.file_name();
-        // Other letters have more than two cases.
-        if !name.as_encoded_bytes().is_ascii() {
-            return None;
-        }
-        names.insert(name.to_ascii_lowercase());
-    }
-    Some(names)
-}
-
-/// What lies at a path, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Directory,
-    File,
-    Link,
-    Other,
-}
-
-impl Kind {
-    pub(crate) fn of(stat: &FileStat) -> Self {
-        Self::of_mode(stat.st_mode)
-    }
-
-    fn of_mode(mode: u32) -> Self {
-        match mode & libc::S_IFMT {
-            libc::S_IFDIR => Self::Directory,
-            libc::S_IFREG => Self::File,
-            libc::S_IFLNK => Self::Link,
-            _ => Self::Other,
-        }
     }
 }

@@ -12,7 +12,10 @@
 //! What is not protected, so that git goes on working: references, objects, the index, logs, and
 //! `info/attributes`, which can only name a filter that the configuration must define.
 
-use super::protect::{Below, Directory, Kind, Look, Way};
+use super::{
+    directory::{Directory, Kind},
+    protect::{Below, Look, Way},
+};
 use crate::{
     git::{self, Named},
     protected::{IN_REPOSITORY, IN_WORKTREE},

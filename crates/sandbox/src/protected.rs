@@ -154,6 +154,9 @@ pub(crate) const IN_HOME: Names = &[
     (".cursor", &["mcp.json", "hooks.json", "cli-config.json"]),
 ];
 
+/// In directories above the workspace: this program and others look upwards for these.
+pub(crate) const ABOVE: &[&str] = &["ringfence.toml", ".envrc"];
+
 /// In the directory of a repository. A `commondir` would make git take hooks and configuration
 /// from elsewhere.
 pub(crate) const IN_REPOSITORY: &[&str] = &["hooks", "config", "config.worktree", "commondir"];

@@ -55,6 +55,14 @@ fn a_workspace_that_is_only_read_is_there() {
 }
 
 #[test]
+fn a_listed_directory_of_the_root_is_there() {
+    let dir = place();
+    let view = FileView { readable: vec!["/var".into()], ..FileView::default() };
+    works(&narrow(dir.path(), view), "test -d /var/lib && ! touch /var/new 2>/dev/null");
+    refused(&narrow(dir.path(), FileView::default()), "test -d /var/log");
+}
+
+#[test]
 fn credential_stores_of_the_system_stay_hidden() {
     let dir = place();
     let spec = narrow(dir.path(), FileView::default());

@@ -9,7 +9,7 @@ use place::place;
 use ringfence_sandbox::{Before, FileView, Sandbox, SandboxSpec, Unheld};
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -334,7 +334,8 @@ fn a_home_directory_has_more_that_is_protected() {
     for path in [".ssh", ".local/share/systemd", ".config/nvim", "src/ws/.vscode", ".vscode"] {
         assert_eq!(before(&spec, path), Some(Before::Nothing), "{path}");
     }
-    // Git looks upwards from the workspace.
+    // What is looked for upwards from the workspace.
+    assert_eq!(before(&spec, "src/ringfence.toml"), Some(Before::Nothing));
     for path in ["src/ws/.git", "src/.git"] {
         assert_eq!(before(&spec, path), Some(Before::NoRepository), "{path}");
     }
@@ -377,4 +378,29 @@ fn a_change_between_two_runs_is_seen() {
     fs::remove_file(spec.workspace.join(".envrc")).expect("it can be removed");
     symlink("target", spec.workspace.join(".envrc")).expect("it can be made");
     assert_eq!(before(&spec, "target"), Some(Before::Nothing));
+}
+
+/// Another user's locked directory is locked for the super-user's command, too.
+#[test]
+fn what_another_user_locks_stops_no_run() {
+    let (_dir, spec) = workspace("mkdir -p .config/fish locked/a; touch locked/a/secret");
+    let ws = &spec.workspace;
+    if !fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0) {
+        return;
+    }
+    for name in [".config", "locked"] {
+        chown(ws.join(name), Some(65534), Some(65534)).expect("root may");
+        fs::set_permissions(ws.join(name), fs::Permissions::from_mode(0o700)).expect("root may");
+    }
+    let view = FileView {
+        writable: vec![ws.clone()],
+        hidden: vec![ws.join("locked/a/secret")],
+        protected: vec![ws.join("locked/a")],
+        ..FileView::default()
+    };
+    let spec = support::spec(ws, view);
+    works(&spec, "echo x > new");
+    refused(&spec, "ls .config locked");
+    // Nobody can tell whether it is there, so nothing must be taken away.
+    assert_eq!(before(&spec, ".config/fish"), None);
 }

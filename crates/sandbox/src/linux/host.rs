@@ -12,6 +12,7 @@ use crate::{
     error::SandboxError,
     globs::{self, Pattern},
     linux::{
+        directory,
         layer::{self, Layer},
         present::present,
         protect::{self, Found, Question},
@@ -190,7 +191,8 @@ impl Host {
         }
         let links = self.hide(view, &workspace, &mut budget);
         if view.scope == ReadScope::Minimal {
-            self.beyond = scope::beyond(&self.writable);
+            let listed = self.writable.iter().chain(&self.readable).chain([&workspace]);
+            self.beyond = scope::beyond(listed);
             self.readable.extend(scope::still_needed(&self.beyond));
         }
         self.show(workspace.clone());
@@ -404,10 +406,23 @@ impl Host {
                 }
             }
         }
-        let pinned = between.into_iter().map(Path::new);
-        let pinned = pinned.filter(|path| areas.is_open(path) && !areas.is_top(path));
-        let pinned = pinned.filter_map(|path| Located::plain(path).ok());
-        self.pinned = pinned.filter(|place| place.directory).collect();
+        let mut barred: Vec<&Path> = Vec::new();
+        let mut pinned = Vec::new();
+        // Sorted, so that a directory comes before those in it.
+        for path in between.into_iter().map(Path::new) {
+            if barred.iter().any(|above| lies_in(path, above)) {
+                continue;
+            }
+            let Ok(meta) = fs::symlink_metadata(path) else { continue };
+            if self.root && directory::locked(meta.uid(), meta.gid(), meta.mode()) {
+                barred.push(path);
+            }
+            if meta.is_dir() && areas.is_open(path) && !areas.is_top(path) {
+                let path = path.to_owned();
+                pinned.push(Located { path, inode: (meta.dev(), meta.ino()), directory: true });
+            }
+        }
+        self.pinned = pinned;
     }
 
     /// What is not there needs no hiding; what cannot be resolved is said.

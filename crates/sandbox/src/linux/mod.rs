@@ -1,6 +1,7 @@
 //! Linux: namespaces, mounts, system call filter, Landlock.
 
 pub(crate) mod describe;
+pub(crate) mod directory;
 pub(crate) mod doctor;
 pub(crate) mod host;
 pub(crate) mod landlock;

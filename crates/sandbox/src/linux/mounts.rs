@@ -96,7 +96,9 @@ struct Builder<'h> {
 
 /// Refuses a view with more places than a plan can hold.
 pub(crate) fn check(host: &Host) -> Result<(), SandboxError> {
-    let listed = host.writable.len() + host.readable.len();
+    // What goes below `/dev` waits, too.
+    let masks = host.hidden.iter().filter(|place| in_dev(&place.path)).count();
+    let listed = host.writable.len() + host.readable.len() + masks;
     if listed > MOST_WAITING {
         return Err(SandboxError::TooManyPaths { count: listed, most: MOST_WAITING });
     }
@@ -593,6 +595,8 @@ mod tests {
         check(&Host { hidden, ..Host::default() }).expect_err("too many");
         let readable = vec![at("/home/u/x", 1, false); MOST_WAITING + 1];
         check(&Host { readable, ..Host::default() }).expect_err("too many");
+        let hidden = vec![at("/dev/shm/x/y", 1, false); MOST_WAITING + 1];
+        check(&Host { hidden, ..Host::default() }).expect_err("too many");
     }
 
     #[test]

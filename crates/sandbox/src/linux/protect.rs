@@ -13,22 +13,23 @@
 //! could change is protected itself.
 
 use super::{
+    directory::{Directory, Kind, few_names, locked},
     host::Located,
     present::{Stamp, settled, stamp, stamp_of},
     repository,
 };
 use crate::{
-    protected::{ANYWHERE, IN_HOME, IN_PROJECT, Names},
+    protected::{ABOVE, ANYWHERE, IN_HOME, IN_PROJECT, Names},
     unheld::{Before, Unheld},
 };
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, open, openat},
-    sys::stat::{FileStat, Mode, fstat, fstatat},
+    fcntl::{OFlag, open, openat},
+    sys::stat::{FileStat, Mode, fstat},
 };
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    ffi::{OsStr, OsString},
+    collections::{BTreeSet, VecDeque},
+    ffi::OsStr,
     fs,
     io::{self, Read},
     os::{
@@ -87,13 +88,8 @@ pub(crate) fn find(question: Question) -> Arc<Found> {
     if question.writable.is_empty() {
         return Arc::default();
     }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(at) = known.iter().position(|known| known.question == question) {
-        let fresh = |(path, then): &(PathBuf, Stamp)| stamp(path).is_ok_and(|now| now == *then);
-        if known[at].stamps.iter().all(fresh) {
-            return known[at].found.clone();
-        }
-        known.remove(at);
+    if let Some(found) = remembered(&question) {
+        return found;
     }
     let mut look = Look::new(&question);
     look.everywhere();
@@ -103,30 +99,23 @@ pub(crate) fn find(question: Question) -> Arc<Found> {
     found.places.dedup();
     let found = Arc::new(found);
     if !unsettled {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         known.truncate(MOST_KNOWN - 1);
         known.push_front(Known { question, stamps, found: found.clone() });
     }
     found
 }
 
-/// A directory without links in its path, open for asking.
-pub(crate) struct Directory<'q> {
-    pub(crate) path: PathBuf,
-    fd: OwnedFd,
-    /// The tree it lies in, if that can be written.
-    tree: Option<&'q Located>,
-    /// All names in it, where they are few.
-    names: Option<HashSet<OsString>>,
-}
-
-impl Directory<'_> {
-    /// What is called `name`; no link is followed.
-    fn ask(&self, name: &OsStr) -> Result<FileStat, Errno> {
-        if self.names.as_ref().is_some_and(|names| !names.contains(name)) {
-            return Err(Errno::ENOENT);
-        }
-        fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+/// The answer of an earlier look, if nothing has changed since.
+fn remembered(question: &Question) -> Option<Arc<Found>> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = known.iter().position(|known| known.question == *question)?;
+    let fresh = |(path, then): &(PathBuf, Stamp)| stamp(path).is_ok_and(|now| now == *then);
+    if known[at].stamps.iter().all(fresh) {
+        return Some(known[at].found.clone());
     }
+    known.remove(at);
+    None
 }
 
 /// A directory below another.
@@ -156,8 +145,6 @@ pub(crate) struct Look<'q> {
     pub(crate) repositories: repository::Seen,
 }
 
-/// Names that are read at once rather than asked for one by one.
-const MOST_NAMES: usize = 1_000;
 /// Links that are followed on one way, as the kernel has it.
 const MOST_LINKS: usize = 40;
 /// Bytes of a file that are read: a configuration of this size is none.
@@ -193,6 +180,7 @@ impl<'q> Look<'q> {
         for base in &bases {
             let lists = if homes.contains(base) { IN_HOME } else { IN_PROJECT };
             self.base(base, lists);
+            self.above(base);
         }
         for path in &question.links {
             if let Err(error) = self.follow(path) {
@@ -214,6 +202,19 @@ impl<'q> Look<'q> {
             self.list(&directory, below, names);
         }
         repository::around(self, &directory);
+    }
+
+    /// What is looked for upwards from a directory, in those above that the command could change.
+    fn above(&mut self, base: &Path) {
+        for path in base.ancestors().skip(1) {
+            if self.tops.contains(path) || self.tree_around(path).is_none() {
+                return;
+            }
+            let Some(directory) = self.enter(path) else { return };
+            for name in ABOVE {
+                self.hold(&directory, name, Before::Nothing);
+            }
+        }
     }
 
     fn list(&mut self, base: &Directory<'q>, below: &str, names: &[&str]) {
@@ -244,7 +245,7 @@ impl<'q> Look<'q> {
     /// The directory `below` another.
     pub(crate) fn descend(&mut self, base: &Directory<'q>, below: &str) -> Below<'q> {
         let (first, rest) = below.split_once('/').unwrap_or((below, ""));
-        if base.names.as_ref().is_some_and(|names| !names.contains(OsStr::new(first))) {
+        if base.lacks(first) {
             return Below::Absent;
         }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -302,10 +303,7 @@ impl<'q> Look<'q> {
     fn opened(&mut self, path: PathBuf, fd: OwnedFd) -> Option<Directory<'q>> {
         let stat = fstat(&fd).ok()?;
         self.rest_on(path.clone(), (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec));
-        // What another user locks is locked for the command of the super-user as well, which has
-        // no capability, and for the init that would mount something there.
-        let others = stat.st_uid != 0 && stat.st_mode & 0o001 == 0;
-        if self.question.root && others && !(stat.st_gid == 0 && stat.st_mode & 0o010 != 0) {
+        if self.question.root && locked(stat.st_uid, stat.st_gid, stat.st_mode) {
             return None;
         }
         let tree = self.tree_around(&path);
@@ -319,7 +317,7 @@ impl<'q> Look<'q> {
 
     /// What is called `name` in a directory; no link is followed.
     pub(crate) fn ask(&mut self, directory: &Directory<'q>, name: &str) -> Option<FileStat> {
-        match directory.ask(OsStr::new(name)) {
+        match directory.ask(name) {
             Ok(stat) => Some(stat),
             Err(Errno::ENOENT) => None,
             Err(error) => {
@@ -335,7 +333,7 @@ impl<'q> Look<'q> {
         if directory.tree.is_none() {
             return;
         }
-        match directory.ask(OsStr::new(name)) {
+        match directory.ask(name) {
             Ok(stat) => self.hold_entry(directory, name, &stat),
             Err(Errno::ENOENT) => self.absent_in(directory, name, before),
             Err(error) => {
@@ -489,6 +487,12 @@ impl<'q> Look<'q> {
                 Err(error) => return Err(error),
             };
             if !meta.is_symlink() {
+                if self.question.root
+                    && !ahead.is_empty()
+                    && locked(meta.uid(), meta.gid(), meta.mode())
+                {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
                 here = next;
                 continue;
             }
@@ -545,42 +549,5 @@ impl<'q> Look<'q> {
 
     pub(crate) fn warn(&mut self, path: &Path, why: &str) {
         self.found.warnings.push(format!("`{}` is not protected: {why}", path.display()));
-    }
-}
-
-/// All names in a directory, if they are few and can be read.
-fn few_names(directory: &Path) -> Option<HashSet<OsString>> {
-    let entries = fs::read_dir(directory).ok()?;
-    let mut names = HashSet::new();
-    for entry in entries {
-        if names.len() == MOST_NAMES {
-            return None;
-        }
-        names.insert(entry.ok()?.file_name());
-    }
-    Some(names)
-}
-
-/// What lies at a path, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Directory,
-    File,
-    Link,
-    Other,
-}
-
-impl Kind {
-    pub(crate) fn of(stat: &FileStat) -> Self {
-        Self::of_mode(stat.st_mode)
-    }
-
-    fn of_mode(mode: u32) -> Self {
-        match mode & libc::S_IFMT {
-            libc::S_IFDIR => Self::Directory,
-            libc::S_IFREG => Self::File,
-            libc::S_IFLNK => Self::Link,
-            _ => Self::Other,
-        }
     }
 }

@@ -6,10 +6,16 @@
 //! names. Only directories are asked for names, and two of them are listed (`modules` and
 //! `worktrees`), up to a bound.
 //!
+//! A repository that lies deeper in the tree, or that the command makes, is none of these; whoever
+//! wants it protected names it (`**/.git/hooks`).
+//!
 //! What is not protected, so that git goes on working: references, objects, the index, logs, and
 //! `info/attributes`, which can only name a filter that the configuration must define.
 
-use super::protect::{Below, Directory, Kind, Look, Way};
+use super::{
+    directory::{Directory, Kind},
+    protect::{Below, Look, Way},
+};
 use crate::{
     git::{self, Named},
     protected::{IN_REPOSITORY, IN_WORKTREE},

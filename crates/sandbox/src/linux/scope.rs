@@ -18,8 +18,8 @@ const SYSTEM: &[&str] =
 /// Elsewhere, and yet part of the system: files that `/etc` leads to.
 const NEEDED: &[&str] = &["/var/lib/ca-certificates", "/etc/resolv.conf"];
 
-/// What lies in the root outside the scope.
-pub(crate) fn beyond(writable: &[Located]) -> Vec<Located> {
+/// What lies in the root outside the scope, but for what is listed as a whole.
+pub(crate) fn beyond<'l>(listed: impl Iterator<Item = &'l Located> + Clone) -> Vec<Located> {
     let Ok(entries) = fs::read_dir("/") else { return Vec::new() };
     let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
     let others = names.filter(|name| !is_system(name.as_bytes()));
@@ -28,7 +28,7 @@ pub(crate) fn beyond(writable: &[Located]) -> Vec<Located> {
     let plain = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_symlink());
     let places = paths.filter(plain).filter_map(|path| Located::below(&path).ok());
     let mut beyond: Vec<_> =
-        places.filter(|place| !writable.iter().any(|tree| tree.path == place.path)).collect();
+        places.filter(|place| !listed.clone().any(|listed| listed.path == place.path)).collect();
     beyond.sort();
     beyond
 }

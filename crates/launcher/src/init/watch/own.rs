@@ -14,6 +14,7 @@
 use super::super::descend;
 use super::super::sys::{self, Errno, Stat, new, nr};
 use super::remote;
+use core::sync::atomic::{AtomicI32, Ordering};
 
 /// Where sockets are looked for.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,8 @@ pub(crate) fn owns_file(place: Place, path: i32, file: &Stat) -> bool {
     }
     let device = (file.device >> 32) << 20 | (file.device & 0xf_ffff);
     let device = exact.then_some(device as u32);
-    let numbers = [file.inode as u32, inode_behind(path).unwrap_or(file.inode) as u32];
+    let behind = if exact { None } else { inode_behind(path) };
+    let numbers = [file.inode, behind.unwrap_or(file.inode)].map(|inode| inode as u32);
     let mut found = Found::default();
     let Ok(count) = find(&Wanted::File(device, numbers), &mut found) else { return false };
     let found = found.get(..count).unwrap_or_default();
@@ -127,14 +129,25 @@ fn is_bound_to(socket: i32, file: &Stat) -> bool {
     lowered.is_ok() && stat.is_ok_and(|stat| (stat.device, stat.inode) == (file.device, file.inode))
 }
 
+/// The socket that the kernel is asked by, kept from one question to the next; 0: none yet.
+static ASKED_BY: AtomicI32 = AtomicI32::new(0);
+
 /// Fills `found` with the sockets that are wanted; how many. See sock_diag(7).
 fn find(wanted: &Wanted<'_>, found: &mut Found) -> Result<usize, Errno> {
     const AF_NETLINK: usize = 16;
     const SOCK_RAW_CLOEXEC: usize = 3 | sys::O_CLOEXEC;
     const NETLINK_SOCK_DIAG: usize = 4;
-    let socket = sys::numbers(nr::SOCKET, [AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG, 0, 0])?;
+    let socket = match ASKED_BY.load(Ordering::Relaxed) {
+        0 => sys::numbers(nr::SOCKET, [AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG, 0, 0])?,
+        kept => kept as usize,
+    };
     let count = ask(socket, wanted, found);
-    sys::close(socket as i32);
+    // What is left of an answer that was not understood is not to be taken for the next.
+    let kept = if count.is_ok() { socket as i32 } else { 0 };
+    if kept == 0 {
+        sys::close(socket as i32);
+    }
+    ASKED_BY.store(kept, Ordering::Relaxed);
     count
 }
 

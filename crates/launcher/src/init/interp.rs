@@ -239,7 +239,24 @@ fn overlay(lower: &[u8], upper: &[u8], work: &[u8], w: &[u64; 6]) -> Result<i32,
     ];
     let mount = overlay_of(fds, w[1] as usize);
     fds.into_iter().for_each(sys::close);
-    mount
+    let mount = mount?;
+    if w[1] & MOUNT_ATTR_RDONLY == 0 && is_read_only(mount) {
+        // The scratch directory cannot be used, and the kernel says so in its log only.
+        sys::close(mount);
+        return Err(sys::EROFS);
+    }
+    Ok(mount)
+}
+
+const MOUNT_ATTR_RDONLY: u64 = 1;
+
+fn is_read_only(mount: i32) -> bool {
+    const ST_RDONLY: u64 = 1;
+    let mut buffer = [0_u64; 16];
+    let address = buffer.as_mut_ptr() as usize;
+    // SAFETY: the kernel fills 120 bytes; the flags are word 10.
+    let known = unsafe { sys::call(nr::FSTATFS, [mount as usize, address, 0, 0, 0, 0]) };
+    known.is_ok() && buffer[10] & ST_RDONLY != 0
 }
 
 fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
@@ -260,9 +277,15 @@ fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
             };
         }
         // SAFETY: the key ends with a NUL byte, and a flag has no value.
-        unsafe {
-            sys::call(new::FSCONFIG, [fs, FSCONFIG_SET_FLAG, address(c"userxattr"), 0, 0, 0])?
+        let set = unsafe {
+            sys::call(new::FSCONFIG, [fs, FSCONFIG_SET_FLAG, address(c"userxattr"), 0, 0, 0])
         };
+        match set {
+            // Before Linux 5.11 there is no such option, and no overlay in a user namespace
+            // that would need it.
+            Err(sys::EINVAL) | Ok(_) => {}
+            Err(errno) => return Err(errno),
+        }
         sys::numbers(new::FSCONFIG, [fs, FSCONFIG_CMD_CREATE, 0, 0, 0])?;
         sys::numbers(new::FSMOUNT, [fs, CLOEXEC, attributes, 0, 0])
     };
@@ -416,9 +439,19 @@ fn drop_privileges() -> Done {
     while prctl(PR_CAPBSET_DROP, capability, 0).is_ok() {
         capability += 1;
     }
-    prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0)?;
+    match prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0) {
+        // Who has no capability may lock nothing, and has no way to one.
+        Err(sys::EPERM) if gains_no_privileges() => {}
+        other => other?,
+    }
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
     done(sys::set_capabilities(0))
+}
+
+/// Whether an execution gives nothing that is not there now: prctl(2).
+fn gains_no_privileges() -> bool {
+    const PR_GET_NO_NEW_PRIVS: usize = 39;
+    sys::numbers(nr::PRCTL, [PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0]) == Ok(1)
 }
 
 /// The init itself needs no capability once the command runs.

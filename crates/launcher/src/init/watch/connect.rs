@@ -21,6 +21,9 @@ const LONGEST_NAME: usize = 108;
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const EISCONN: Errno = Errno(106);
+/// A connection that was begun before, by a call that a signal has interrupted.
+const EALREADY: Errno = Errno(114);
 const O_NONBLOCK: usize = 0o4000;
 const SO_TYPE: usize = 3;
 const SO_PEERCRED: usize = 17;
@@ -79,6 +82,8 @@ pub(crate) struct Pending {
     flags: usize,
     /// When the socket's own patience ends (monotonic ms), 0: never.
     deadline: i64,
+    /// When the one who waits was looked at last (monotonic ms).
+    looked: i64,
 }
 
 impl Pending {
@@ -91,6 +96,7 @@ impl Pending {
         address: Address { bytes: [0; LONGEST], length: 0 },
         flags: 0,
         deadline: 0,
+        looked: 0,
     };
 }
 
@@ -274,15 +280,17 @@ fn attempt(
     }
     set_file_flags(socket, flags | O_NONBLOCK);
     let answer = match call(socket, &address) {
-        Err(sys::EINPROGRESS) => outcome(socket, &address),
+        Err(sys::EINPROGRESS | EALREADY) => outcome(socket, &address),
         Err(sys::EAGAIN) if file.is_some() => None,
         other => Some(other),
     };
     if answer.is_none() {
-        let deadline = patience(socket).map_or(0, |ms| super::now_ms() + ms);
+        let looked = super::now_ms();
+        let deadline = patience(socket).map_or(0, |ms| looked + ms);
         let (id, tid) = (notice.id, notice.tid);
         let (repeated, file) = (file.is_some(), file.unwrap_or(0));
-        if watch.keep(Pending { id, tid, socket, file, repeated, address, flags, deadline }) {
+        if watch.keep(Pending { id, tid, socket, file, repeated, address, flags, deadline, looked })
+        {
             return None;
         }
     }
@@ -294,8 +302,6 @@ fn attempt(
 /// by the same call again: it leaves the socket as a call that waited would.
 fn outcome(socket: i32, address: &Address) -> Option<Answer> {
     const POLLOUT: i32 = 4;
-    const EISCONN: Errno = Errno(106);
-    const EALREADY: Errno = Errno(114);
     let mut polled = [socket, POLLOUT];
     let at_once = [0_i64; 2];
     let (entry, time) = (polled.as_mut_ptr() as usize, at_once.as_ptr() as usize);
@@ -334,7 +340,8 @@ fn patience(socket: i32) -> Option<i64> {
 }
 
 /// Answers whom it can; false when it waits on.
-pub(crate) fn resume(watch: &mut Watch, pending: &Pending, now: i64) -> bool {
+pub(crate) fn resume(watch: &mut Watch, index: usize, now: i64) -> bool {
+    let pending = watch.pending[index];
     let late = pending.deadline > 0 && now >= pending.deadline;
     let answer = if pending.repeated {
         match call(pending.socket, &pending.address) {
@@ -345,10 +352,18 @@ pub(crate) fn resume(watch: &mut Watch, pending: &Pending, now: i64) -> bool {
         // As the kernel has it when the time of the socket is up.
         outcome(pending.socket, &pending.address).or(late.then_some(Err(sys::EINPROGRESS)))
     };
-    let gone = answer.is_none() && !notice::is_valid(watch.listener, pending.id);
-    if answer.is_none() && !gone {
-        return false;
-    }
+    let answer = match answer {
+        None if now < pending.looked + super::CHECK_MS => return false,
+        None if !notice::is_valid(watch.listener, pending.id) => None,
+        None => match remote::interruption(pending.tid) {
+            None => {
+                watch.pending[index].looked = now;
+                return false;
+            }
+            Some(errno) => Some(Err(errno)),
+        },
+        answered => answered,
+    };
     set_file_flags(pending.socket, pending.flags);
     if let Some(answer) = answer {
         if !pending.repeated {

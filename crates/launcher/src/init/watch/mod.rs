@@ -32,8 +32,9 @@ pub(crate) const MOST_ALLOWED: usize = 256;
 const MOST_PENDING: usize = 64;
 /// How often a full queue of a Unix socket is tried again.
 const RETRY_MS: i64 = 2;
-/// How often it is asked whether those who wait are still there.
-const CHECK_MS: i64 = 250;
+/// How often it is looked whether those who wait are still there, and whether a signal
+/// waits for them.
+const CHECK_MS: i64 = 100;
 
 /// What is to be done with the calls.
 pub(crate) struct Config {
@@ -326,8 +327,7 @@ impl Watch {
     fn resume(&mut self) {
         let now = now_ms();
         for index in 0..MOST_PENDING {
-            let pending = self.pending[index];
-            if pending.socket > 0 && connect::resume(self, &pending, now) {
+            if self.pending[index].socket > 0 && connect::resume(self, index, now) {
                 self.pending[index] = Pending::NONE;
             }
         }

@@ -96,12 +96,35 @@ fn open_thread(tid: u32) -> Result<i32, Errno> {
 pub(crate) fn process_of(tid: u32) -> Option<u32> {
     let mut text = [0_u8; 512];
     let text = read_file(&process_file(tid, b"/status\0"), &mut text)?;
-    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
-    let digits = line.trim_ascii();
-    digits.iter().try_fold(0_u32, |value, digit| {
-        let digit = char::from(*digit).to_digit(10)?;
-        value.checked_mul(10)?.checked_add(digit)
+    field(text, b"Tgid:", 10).and_then(|number| u32::try_from(number).ok())
+}
+
+/// The number in the line that begins with `name`.
+pub(crate) fn field(text: &[u8], name: &[u8], radix: u32) -> Option<u64> {
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+    line.trim_ascii().iter().try_fold(0_u64, |value, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        value.checked_mul(radix.into())?.checked_add(digit.into())
     })
+}
+
+/// What a thread that waits for its answer is to be told when a signal that it has a
+/// handler for waits in turn: once its call is taken up, the kernel wakes it for its death
+/// only. None when no signal waits.
+pub(crate) fn interruption(tid: u32) -> Option<Errno> {
+    /// The kernel begins the call again, or says `EINTR`, as the handler asks for. It is
+    /// only understood by who finds the signal, so not where another thread may take it.
+    const RESTART: Errno = Errno(512);
+    let mut text = [0_u8; 4096];
+    let text = read_file(&process_file(tid, b"/status\0"), &mut text)?;
+    let mask = |name| field(text, name, 16);
+    let heeded = mask(b"SigCgt:")? & !mask(b"SigBlk:")?;
+    let (own, shared) = (mask(b"SigPnd:")? & heeded, mask(b"ShdPnd:")? & heeded);
+    if own | shared == 0 {
+        return None;
+    }
+    let alone = own != 0 || field(text, b"Threads:", 10) == Some(1);
+    Some(if alone { RESTART } else { sys::EINTR })
 }
 
 /// `/proc/TID` and `name`, which begins with a slash and has at most 24 bytes.

@@ -233,11 +233,12 @@ pub enum Step {
     Seccomp {
         /// Instructions of classic BPF, eight bytes each.
         program: Vec<[u8; 8]>,
-        /// The init listens for the calls that the filter hands on
-        /// (`SECCOMP_RET_USER_NOTIF`). Where it cannot (a filter with a listener is there
-        /// already, or the kernel has none), and without this, the lower half of each such
-        /// answer is what becomes of the call: an error number, or 0 to carry it out.
-        /// [`Report::Started`](crate::Report::Started) says which it is.
+        /// The init listens for the calls that the filter hands on (`SECCOMP_RET_USER_NOTIF`).
+        /// Where it cannot, and without this, the lower half of each such answer is what
+        /// becomes of the call: an error number, or 0 to carry it out. It cannot where a filter
+        /// with a listener is there already, where the kernel has none, and where
+        /// `kernel.yama.ptrace_scope` is 3. [`Report::Started`](crate::Report::Started) says
+        /// which it is.
         listen: bool,
     },
     /// Final: the three descriptors of the command take their places.

@@ -124,7 +124,7 @@ fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> 
         index += 1;
     };
     let _ = sys::numbers(nr::UMASK, [umask, 0, 0, 0, 0]);
-    let watched = machine.watched && sys::HAS_THREADS;
+    let watched = machine.watched && watch::is_possible();
     if watched {
         machine.handover = watch::start().map_err(|errno| Failure { index, errno })?;
     }

@@ -90,6 +90,16 @@ pub(crate) fn allow(socket: (u64, u64)) -> Result<(), Errno> {
 /// which shares this memory, before it executes its program.
 pub(crate) static HEARD: AtomicBool = AtomicBool::new(false);
 
+/// Whether other processes can be looked into at all. A setting of Yama forbids it to
+/// everybody, which only shows when it is tried, and then it is too late: the calls have
+/// been handed over and cannot be judged.
+pub(crate) fn is_possible() -> bool {
+    const NOBODY: &[u8] = b"3";
+    let mut text = [0_u8; 4];
+    let setting = proc::read(b"/proc/sys/kernel/yama/ptrace_scope\0", &mut text);
+    sys::HAS_THREADS && setting.is_none_or(|text| !text.starts_with(NOBODY))
+}
+
 const STACK: usize = 256 * 1024;
 
 #[repr(C, align(16))]

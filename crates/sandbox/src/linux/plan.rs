@@ -119,8 +119,8 @@ fn filter(filter: Spec, spec: &SandboxSpec, host: &Host) -> Step {
 fn heard(spec: &SandboxSpec) -> Heard {
     let restricted = spec.unix_sockets != UnixSockets::Inherit;
     let connections = restricted || spec.network == Network::Deny;
-    let reads = spec.trace == Trace::Reads;
-    Heard { connections, datagrams: restricted, changes: true, reads }
+    let (changes, reads) = (spec.trace != Trace::Connections, spec.trace == Trace::Reads);
+    Heard { connections, datagrams: restricted, changes, reads }
 }
 
 /// The whole plan of one run.

@@ -113,8 +113,8 @@ const INIT_AND_LISTENER: &[u32] = &[1, 2];
 const FAMILIES: &[u32] = &[AF_UNIX, 2, 10];
 /// prlimit(2) without a process number.
 const MYSELF: &[u32] = &[0];
-/// `AF_INET`, `AF_INET6`.
-const INTERNET: &[u32] = &[2, 10];
+/// `AF_INET`, `AF_INET6`, and `AF_NETLINK`, which tells of interfaces and sockets.
+const OF_A_NETWORK: &[u32] = &[2, 10, AF_NETLINK];
 const AF_UNIX: u32 = 1;
 /// `SOCK_STREAM`, `SOCK_SEQPACKET`: nothing is sent before a connection.
 const CONNECTED_TYPES: &[u32] = &[1, 5];
@@ -609,7 +609,7 @@ impl Assembler {
     fn socket(&mut self, inet: bool, datagrams: bool) {
         self.load(offset_argument(0));
         if !inet {
-            self.if_one_of(INTERNET, Action::Hand(libc::EACCES));
+            self.if_one_of(OF_A_NETWORK, Action::Hand(libc::EACCES));
         }
         if datagrams {
             self.answer_if(JUMP_EQUAL, AF_UNIX, Action::Test(Test::LocalSocket));
@@ -809,7 +809,7 @@ mod tests {
     #[test]
     fn without_namespaces_network_and_ipc_are_refused() {
         const EACCES: Action = Action::Errno(libc::EACCES);
-        for family in [libc::AF_INET, libc::AF_INET6] {
+        for family in [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK] {
             check_in(BARE, libc::SYS_socket, first(family as u64), EACCES);
         }
         check_in(BARE, libc::SYS_socket, first(libc::AF_UNIX as u64), Action::Allow);

@@ -100,9 +100,9 @@ pub(crate) fn undone(path: &[u8], redact: impl Fn(&[u8]) -> String) -> Denial {
 }
 
 /// A complaint on standard error about something the sandbox refuses.
-pub(crate) fn from_stderr(kind: DeniedKind, target: String) -> Denial {
+pub(crate) fn from_stderr(kind: DeniedKind, target: String, program: Option<String>) -> Denial {
     let allow = allow(kind, &target);
-    Denial { allow, source: DenialSource::Stderr, ..new(kind, target) }
+    Denial { allow, program, source: DenialSource::Stderr, ..new(kind, target) }
 }
 
 fn new(kind: DeniedKind, target: String) -> Denial {

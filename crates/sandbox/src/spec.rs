@@ -51,13 +51,16 @@ pub enum ReadScope {
 pub enum Trace {
     /// Connections, and calls that are refused whatever they are about; no calls about files.
     Connections,
-    /// Those that would change a file, too. The kernel lets the init look at each such call before
-    /// it goes on, and one that a signal interrupts just then ends with `EINTR` if the
-    /// signal's handler was set without `SA_RESTART`, where without a sandbox it would not. It
-    /// takes a signal within some microseconds; BusyBox `ash` with jobs in the background meets
-    /// it in 2 of 1,000 redirections, other shells have not.
+    /// Those that would change a file, too, but for files that are opened as shells open the
+    /// target of a redirection (`>`, `>>`): what is refused of these, shells say themselves.
     #[default]
     Changes,
+    /// Redirections, too. The kernel lets the init look at each such call before it goes on, and
+    /// one that a signal interrupts just then ends with `EINTR` if the signal's handler was set
+    /// without `SA_RESTART`; without a sandbox no file that is opened would. It takes a signal
+    /// within some microseconds, which BusyBox `ash` with jobs in the background meets in 2 of
+    /// 1,000 redirections.
+    AllChanges,
     /// Those that would only read, too; this costs time with every file that is opened.
     Reads,
 }

@@ -93,8 +93,10 @@ pub(crate) struct StreamArgs {
 pub(crate) enum TraceArg {
     /// Connections, and system calls that are refused by name
     Connections,
-    /// Also changes of files
+    /// Also changes of files, but for redirections of shells
     Changes,
+    /// Also redirections: a shell that gets a signal just then may see one fail with EINTR
+    AllChanges,
     /// Also reads of files
     Reads,
 }
@@ -104,6 +106,7 @@ impl From<TraceArg> for Trace {
         match arg {
             TraceArg::Connections => Trace::Connections,
             TraceArg::Changes => Trace::Changes,
+            TraceArg::AllChanges => Trace::AllChanges,
             TraceArg::Reads => Trace::Reads,
         }
     }

@@ -51,7 +51,7 @@ fn spec(workspace: &Path) -> SandboxSpec {
         files: Files::View(view),
         network: Network::Deny,
         unix_sockets: UnixSockets::Private,
-        trace: Trace::Changes,
+        trace: Trace::AllChanges,
         workspace: workspace.to_owned(),
     }
 }

@@ -1,9 +1,6 @@
 //! A network namespace for tests, without a sandbox: `unshare` makes it, and this test program, started again inside, hands out
 //! sockets by a Unix socket that is its standard input.
 
-// Not every test program uses everything.
-#![expect(dead_code, reason = "shared by several test programs")]
-
 use ringfence_network::{
     Entered, Events, Gate, Gateway, GatewayEvent, Resolve, Settings, SocketKind, Sockets,
     hosts_file, resolv_conf,

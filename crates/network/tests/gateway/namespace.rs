@@ -1,20 +1,11 @@
 //! The gateway and a network namespace, on the real kernel.
-#![cfg(target_os = "linux")]
 
-mod support;
-
+use crate::support::{Fixed, LONG, World, echo, hello, server, settings};
 use ringfence_network::{Attempt, GatewayEvent, Reach, SocketKind, Sockets};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
-use support::{Fixed, LONG, World, echo, hello, server, settings};
-
-/// The program inside; see `support`.
-#[test]
-fn serve_sockets() {
-    support::serve_sockets();
-}
 
 /// What a client gets for a line that it sends.
 fn exchange(stream: &mut TcpStream, line: &str) -> io::Result<String> {
@@ -176,7 +167,7 @@ fn an_end_is_passed_on_as_what_it_is() {
     let (sender, told) = std::sync::mpsc::channel();
     let watches = server(move |mut stream| {
         let kind = stream.read(&mut [0; 8]).map_err(|error| error.kind());
-        drop(sender.send(kind));
+        sender.send(kind).expect("somebody listens");
     });
     let nobody = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port can be had");
@@ -293,7 +284,7 @@ fn ordinary_programs_know_nothing_of_it() {
     let entries = [format!("*.test:{port}"), format!("127.0.0.1:{port}")];
     let world = World::new(&[&entries[0], &entries[1]], &[("web.test", "127.0.0.1")]);
     let url = format!("http://web.test:{port}/");
-    let mut check = |program: &str, script: &str| {
+    let check = |program: &str, script: &str| {
         if !world.run(&format!("command -v {program}")).status.success() {
             return;
         }

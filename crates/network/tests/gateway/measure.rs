@@ -1,19 +1,10 @@
 //! The gateway against a direct connection on the host's loopback, both measured in turn:
-//! `cargo test --release -p ringfence-network --test measure -- --ignored --nocapture`.
-#![cfg(target_os = "linux")]
+//! `cargo test --release -p ringfence-network --test gateway -- --ignored --nocapture`.
 
-mod support;
-
+use crate::support::{World, server};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-use support::{World, server};
-
-/// The program inside; see `support`.
-#[test]
-fn serve_sockets() {
-    support::serve_sockets();
-}
 
 const ROUNDS: usize = 400;
 const BULK: usize = 1 << 30;

@@ -9,16 +9,17 @@ use std::sync::{Mutex, PoisonError};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Size of a large pipe, in bytes. The kernel gives an ordinary user 64 MiB of pipes in all, and 1 MiB for one.
-const LARGE: usize = 512 * 1024;
+/// Size of a large pipe, in bytes. Larger ones were slower: what is moved at once should still be in the cache. The kernel
+/// gives an ordinary user 64 MiB of pipes in all.
+const LARGE: usize = 128 * 1024;
 /// Size of a small pipe, in bytes.
 const SMALL: usize = 16 * 1024;
 /// Most large pipes.
-const MOST_LARGE: usize = 32;
+const MOST_LARGE: usize = 64;
 /// Most pipes that are kept for later.
 const MOST_KEPT: usize = 32;
 /// Most bytes moved before somebody else has a turn.
-const TURN: usize = 4 * LARGE;
+const TURN: usize = 8 * LARGE;
 
 #[derive(Debug)]
 struct Pipe {

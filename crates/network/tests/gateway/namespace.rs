@@ -4,6 +4,7 @@ use crate::support::{Fixed, LONG, World, echo, hello, server, settings};
 use ringfence_network::{Attempt, GatewayEvent, Reach, SocketKind, Sockets};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -332,4 +333,76 @@ fn the_kernel_here_can_tell_what_it_refuses() {
         (Reach::Rules { told: true }, 0),
         "{entered:?}"
     );
+}
+
+/// Sockets as a kernel without some of netfilter would hand them out: the first few of that kind, then none.
+struct Without {
+    service: Arc<dyn Sockets>,
+    netfilter: usize,
+}
+
+impl Sockets for Without {
+    fn open(&self, kinds: &[SocketKind]) -> io::Result<Vec<io::Result<OwnedFd>>> {
+        let mut left = self.netfilter;
+        let mut made = self.service.open(kinds)?;
+        for (kind, made) in kinds.iter().zip(&mut made) {
+            if *kind == SocketKind::Netfilter {
+                if left == 0 {
+                    *made = Err(io::ErrorKind::Unsupported.into());
+                }
+                left = left.saturating_sub(1);
+            }
+        }
+        Ok(made)
+    }
+}
+
+#[test]
+fn without_a_log_the_gateway_sees_every_connection() {
+    let port = server(echo);
+    let entry = format!("127.0.0.1:{port}");
+    let mut world = World::bare(settings(&[&entry, "db.test:5432"], Fixed::new(&[])));
+    let service = Arc::new(Without { service: world.service.clone(), netfilter: 1 });
+    let entered = world.gateway.enter(service).expect("the namespace can be configured");
+    assert_eq!((entered.reach, entered.caveats.len()), (Reach::Rules { told: false }, 1));
+    let mut stream = world.connect(loopback(port)).expect("listed");
+    assert_eq!(exchange(&mut stream, "a").expect("it is carried"), "a");
+    for address in ["8.8.8.8:443", "[2001:4860::1]:443"] {
+        let mut stream = world
+            .connect(address.parse::<SocketAddr>().expect("an address"))
+            .expect("the gateway takes it up");
+        let error = stream.read(&mut [0]).expect_err("and lets it go");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(world.refusal(), format!("connection to {address}: not listed"));
+    }
+}
+
+#[test]
+fn without_rules_there_is_a_listener_for_each_address_and_port() {
+    let port = server(echo);
+    let entries = [format!("127.0.0.1:{port}"), format!("*.test:{port}"), format!("[::1]:{port}")];
+    let listed: Vec<&str> =
+        entries.iter().map(String::as_str).chain(["10.0.0.0/8:22", "any.example"]).collect();
+    let world = World::bare(settings(
+        &listed,
+        Fixed::new(&[("a.test", "127.0.0.1"), ("b.test", "10.9.9.9")]),
+    ));
+    let service = Arc::new(Without { service: world.service.clone(), netfilter: 0 });
+    let entered = world.gateway.enter(service).expect("the namespace can be configured");
+    assert_eq!(entered.reach, Reach::Listeners);
+    let text = entered.caveats.join("\n");
+    for entry in ["`10.0.0.0/8:22` cannot be reached", "`any.example` cannot be reached"] {
+        assert!(text.contains(entry), "{text}");
+    }
+    let mut stream = world.connect(loopback(port)).expect("listed");
+    assert_eq!(exchange(&mut stream, "a").expect("it is carried"), "a");
+    let address = world.lookup("a.test").expect("a listed name resolves");
+    let mut stream = world.connect((address, port)).expect("listed");
+    assert_eq!(exchange(&mut stream, "b").expect("it is carried"), "b");
+    let error = world.connect((address, port ^ 1)).expect_err("nobody listens there");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    let error = world.connect(([8, 8, 8, 8], 443)).expect_err("there is no route");
+    assert_eq!(error.kind(), io::ErrorKind::NetworkUnreachable);
+    let (a, b) = (world.lookup("a.test"), world.lookup("b.test"));
+    assert!(a == Some(address) && b.is_some() && a != b);
 }

@@ -28,6 +28,8 @@ mod reaper;
 #[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
+mod service;
+#[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(target_os = "linux")]
 mod tree;
@@ -40,6 +42,7 @@ pub use crate::{
     },
     reaper::flush_reaper,
     report::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage},
+    service::SocketService,
     spawn::{Carrier, SpawnError, spawn, spawn_by},
     tree::Tree,
 };

@@ -143,6 +143,11 @@ pub enum Report {
     },
     /// The sandbox refused something.
     Denied(Denied),
+    /// The set-up waits, and sockets of the tree's network namespace are to be had by
+    /// [`Tree::take_sockets`](crate::Tree::take_sockets), until
+    /// [`SocketService::proceed`](crate::SocketService::proceed). Comes before
+    /// [`Report::Started`].
+    Sockets,
     /// No process of the tree is left. The last report.
     Finished {
         /// What the tree used.
@@ -181,6 +186,7 @@ impl Report {
                     killed: w[7] as u32,
                 },
             },
+            wire::REPORT_SOCKETS => Self::Sockets,
             _ => return None,
         })
     }

@@ -4,11 +4,17 @@
 //! dead init is reaped in the background, so that nobody waits for the kernel to
 //! take the namespaces down.
 
-use crate::{init::wire, plan::Plan, reaper, report::Report};
+use crate::{
+    init::wire,
+    plan::Plan,
+    reaper,
+    report::Report,
+    service::{SocketService, receive_with_descriptor},
+};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// A running tree. Dropping it kills every process of it.
@@ -18,11 +24,18 @@ pub struct Tree {
     pidfd: Option<OwnedFd>,
     control: OwnedFd,
     plan: Arc<Plan>,
+    sockets: Mutex<Option<SocketService>>,
 }
 
 impl Tree {
     pub(crate) fn new(pid: i32, pidfd: OwnedFd, control: OwnedFd, plan: Arc<Plan>) -> Self {
-        Self { pid: pid.unsigned_abs(), pidfd: Some(pidfd), control, plan }
+        Self {
+            pid: pid.unsigned_abs(),
+            pidfd: Some(pidfd),
+            control,
+            plan,
+            sockets: Mutex::default(),
+        }
     }
 
     /// Process number of the init, as this process sees it.
@@ -57,27 +70,34 @@ impl Tree {
     fn receive(&self, flags: libc::c_int) -> io::Result<Option<Report>> {
         let mut bytes = [0_u8; 64];
         loop {
-            // SAFETY: the buffer is as long as said.
-            let n = unsafe {
-                libc::recv(self.control.as_raw_fd(), bytes.as_mut_ptr().cast(), 64, flags)
-            };
-            match usize::try_from(n) {
-                Ok(0) => return Ok(None),
-                Ok(n) => {
+            match receive_with_descriptor(&self.control, &mut bytes, flags) {
+                Ok((0, _)) => return Ok(None),
+                Ok((n, descriptor)) => {
+                    if let Some(channel) = descriptor {
+                        *self.offered() = Some(SocketService::new(channel));
+                    }
                     let report = Report::decode(&bytes[..n], |index| self.describe(index));
                     if report.is_some() {
                         return Ok(report);
                     }
                 }
-                Err(_) => match io::Error::last_os_error() {
-                    e if e.kind() == io::ErrorKind::Interrupted => {}
-                    // The init ended with orders unread. This is told once, and before the
-                    // reports that it sent still wait to be read.
-                    e if e.kind() == io::ErrorKind::ConnectionReset => {}
-                    e => return Err(e),
-                },
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // The init ended with orders unread. This is told once, and before the
+                // reports that it sent still wait to be read.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Sockets of the tree's network namespace, once [`Report::Sockets`] has come; only once.
+    #[must_use]
+    pub fn take_sockets(&self) -> Option<SocketService> {
+        self.offered().take()
+    }
+
+    fn offered(&self) -> MutexGuard<'_, Option<SocketService>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn describe(&self, index: usize) -> (Option<crate::init::wire::Op>, String) {

@@ -6,6 +6,7 @@
 
 mod descend;
 mod interp;
+mod net;
 mod supervise;
 mod sys;
 mod wire;

@@ -19,6 +19,7 @@ pub(crate) const EEXIST: Errno = Errno(17);
 pub(crate) const ENOTDIR: Errno = Errno(20);
 pub(crate) const EINVAL: Errno = Errno(22);
 pub(crate) const EBADMSG: Errno = Errno(74);
+pub(crate) const ECANCELED: Errno = Errno(125);
 pub(crate) const ESTALE: Errno = Errno(116);
 
 /// What a call gives: a value from 0 up, or an error.
@@ -35,6 +36,8 @@ pub(crate) mod nr {
     pub(crate) const IOCTL: usize = 16;
     pub(crate) const GETPID: usize = 39;
     pub(crate) const SOCKET: usize = 41;
+    pub(crate) const SENDMSG: usize = 46;
+    pub(crate) const SOCKETPAIR: usize = 53;
     pub(crate) const CLONE: usize = 56;
     pub(crate) const EXECVE: usize = 59;
     pub(crate) const WAIT4: usize = 61;
@@ -87,6 +90,8 @@ pub(crate) mod nr {
     pub(crate) const PRCTL: usize = 167;
     pub(crate) const GETPID: usize = 172;
     pub(crate) const SOCKET: usize = 198;
+    pub(crate) const SOCKETPAIR: usize = 199;
+    pub(crate) const SENDMSG: usize = 211;
     pub(crate) const CLONE: usize = 220;
     pub(crate) const EXECVE: usize = 221;
     pub(crate) const MMAP: usize = 222;
@@ -107,6 +112,8 @@ pub(crate) mod nr {
     pub(crate) const IOCTL: usize = libc::SYS_ioctl as usize;
     pub(crate) const GETPID: usize = libc::SYS_getpid as usize;
     pub(crate) const SOCKET: usize = libc::SYS_socket as usize;
+    pub(crate) const SENDMSG: usize = libc::SYS_sendmsg as usize;
+    pub(crate) const SOCKETPAIR: usize = libc::SYS_socketpair as usize;
     pub(crate) const CLONE: usize = libc::SYS_clone as usize;
     pub(crate) const EXECVE: usize = libc::SYS_execve as usize;
     pub(crate) const WAIT4: usize = libc::SYS_wait4 as usize;

@@ -3,6 +3,9 @@
 //! A name that is allowed may resolve to anything its owner likes: to the caller's own database on a loopback address, to the
 //! metadata service of a cloud. So an address that is not plainly of the public internet is reached only when it is listed itself.
 //!
+//! The networks for documentation and measurements count as public: nothing answers there that would have to be guarded, and
+//! local proxies and test networks hand them out in place of public addresses.
+//!
 //! The trap is that IPv6 carries IPv4 addresses in several disguises. They are unwrapped first and judged as what they are.
 
 use std::fmt;
@@ -28,7 +31,7 @@ pub enum AddressKind {
     Metadata,
     /// `224.0.0.0/4`, `ff00::/8`, and the broadcast address.
     Multicast,
-    /// Set aside for documentation, measurements, protocols or the future.
+    /// Set aside for protocols or the future.
     Reserved,
     /// An address of the machine that the gateway runs on.
     OwnHost,
@@ -94,12 +97,7 @@ fn of_v4(address: Ipv4Addr) -> Option<AddressKind> {
         [100, 64..=127, ..] => AddressKind::CarrierGrade,
         [169, 254, ..] => AddressKind::LinkLocal,
         [224..=239, ..] | [255, 255, 255, 255] => AddressKind::Multicast,
-        [192, 0, 0 | 2, _]
-        | [192, 88, 99, _]
-        | [198, 18 | 19, ..]
-        | [198, 51, 100, _]
-        | [203, 0, 113, _]
-        | [240..=255, ..] => AddressKind::Reserved,
+        [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => AddressKind::Reserved,
         _ => return None,
     })
 }
@@ -120,10 +118,9 @@ fn of_v6(address: Ipv6Addr) -> Option<AddressKind> {
         // Site-local (RFC 3879), and NAT64 prefixes of one's own network (RFC 8215).
         [0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => AddressKind::Private,
         [0xff00..=0xffff, ..] => AddressKind::Multicast,
-        // Teredo hides a client's IPv4 address and port; documentation (both blocks); ORCHID; segment routing.
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x5f00, ..] => {
-            AddressKind::Reserved
-        }
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => return None,
+        // Teredo hides a client's IPv4 address and port; ORCHID; segment routing.
+        [0x2001, 0..=0x1ff, ..] | [0x5f00, ..] => AddressKind::Reserved,
         // Only this eighth of the space is given out as global unicast.
         [0x2000..=0x3fff, ..] => return None,
         _ => AddressKind::Reserved,
@@ -174,6 +171,9 @@ mod tests {
             "2606:4700:4700::1111",
             "2a00:1450::1",
             "2001:4860:4860::8888",
+            "198.18.0.1",
+            "203.0.113.9",
+            "2001:db8::1",
             "64:ff9b::808:808",
             "2002:808:808::1",
         ] {
@@ -207,10 +207,9 @@ mod tests {
         check("224.0.0.1", "multicast");
         check("ff02::1", "multicast");
         check("255.255.255.255", "multicast");
-        check("198.18.0.1", "reserved");
-        check("203.0.113.9", "reserved");
+        check("192.0.0.8", "reserved");
         check("240.0.0.1", "reserved");
-        check("2001:db8::1", "reserved");
+        check("2001::1", "reserved");
         check("4000::1", "reserved");
     }
 
@@ -248,7 +247,7 @@ mod tests {
         fn whatever_the_standard_library_calls_special_is(bits: u32) {
             let v4 = Ipv4Addr::from(bits);
             let special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_broadcast()
-                || v4.is_multicast() || v4.is_unspecified() || v4.is_documentation();
+                || v4.is_multicast() || v4.is_unspecified();
             prop_assert!(!special || AddressKind::of(v4.into()).is_some());
         }
     }

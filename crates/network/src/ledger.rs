@@ -134,8 +134,13 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}: ", self.attempt, self.target)?;
-        match &self.cause {
+        write!(f, "{} to {}: {}", self.attempt, self.target, self.cause)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Cause::NotListed { near_miss: None } => f.write_str("not listed"),
             Cause::NotListed { near_miss: Some(near) } => write!(f, "{near}"),
             Cause::LeadsTo { address, kind } => {

@@ -157,8 +157,8 @@ pub(super) async fn serve(shared: &Shared, stream: &mut TcpStream, proxy: &Proxy
                 carry_on(shared, stream, connection.stream, target, &ahead).await;
             }
         }
-        Err(Failure::Refused(_)) => {
-            let why = format!("{destination} is not in the network allowlist");
+        Err(Failure::Refused(cause)) => {
+            let why = format!("refused by the network allowlist: {destination}: {cause}");
             say(stream, "403 Forbidden", "X-Ringfence-Reason: network_allowlist_blocked\r\n", &why)
                 .await;
         }

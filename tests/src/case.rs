@@ -1,8 +1,9 @@
 //! A case: what to run and what must come of it, as written in `cases/*.toml`.
 //!
-//! A case has one of three forms. `script` is run by every shell of this machine; `program` is run without a shell;
-//! `args` is a whole command line of `ringfence`. In all texts `@workspace@`, `@home@`, `@bin@`, `@stage@`, `@shell@`
-//! and `@outside@` (a directory that is not writable inside) are replaced.
+//! A case has one of four forms. `script` is run by every shell of this machine; `program` is run without a shell;
+//! `args` is a whole command line of `ringfence`; `session` is a script of the caller's, run by `/bin/sh` outside the
+//! sandbox, that itself runs `ringfence` once or more. In all texts `@workspace@`, `@home@`, `@bin@`, `@stage@`, `@shell@`,
+//! `@rust@` (the toolchain's programs) and `@outside@` (a directory that is not writable inside) are replaced.
 //!
 //! Unless a case says `bare = false`, it is run outside the sandbox as well, and status and streams must be equal.
 
@@ -16,6 +17,8 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cases {
+    /// The shells of all cases in the file that name none.
+    shells: Option<Vec<String>>,
     case: Vec<Case>,
 }
 
@@ -39,6 +42,8 @@ pub struct Case {
     pub program: Option<Vec<String>>,
     /// A command line of `ringfence` other than `run`.
     pub args: Option<Vec<String>>,
+    /// A script of the caller's, outside the sandbox.
+    pub session: Option<String>,
     /// Options of `ringfence run`.
     #[serde(default)]
     pub options: Vec<String>,
@@ -114,10 +119,9 @@ impl Case {
     }
 
     fn forms(&self) -> usize {
-        [self.script.is_some(), self.program.is_some(), self.args.is_some()]
-            .into_iter()
-            .filter(|form| *form)
-            .count()
+        let forms = [&self.program, &self.args].map(Option::is_some);
+        let texts = [&self.script, &self.session].map(Option::is_some);
+        forms.into_iter().chain(texts).filter(|form| *form).count()
     }
 }
 
@@ -129,10 +133,11 @@ pub fn load(directory: &Path) -> Result<Vec<(String, Case)>, String> {
     let mut cases = Vec::new();
     for (stem, text) in texts(directory)? {
         let file: Cases = toml::from_str(&text).map_err(|error| format!("{stem}.toml: {error}"))?;
-        for case in file.case {
+        for mut case in file.case {
+            case.shells = case.shells.or_else(|| file.shells.clone());
             if case.forms() != 1 {
                 return Err(format!(
-                    "{stem}.toml: `{}` needs one of script, program, args",
+                    "{stem}.toml: `{}` needs one of script, program, args, session",
                     case.name
                 ));
             }

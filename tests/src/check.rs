@@ -103,8 +103,12 @@ pub fn equal(inside: &Ended, outside: &Ended) -> Vec<String> {
     wrong
 }
 
-/// Checks the result object: that it is one, complete, and holds what the case expects.
-pub fn result_object(expected: Option<&toml::Table>, stdout: &[u8]) -> Vec<String> {
+/// Checks the result object: that it is one, complete, and holds what the case expects. `fill` replaces placeholders.
+pub fn result_object(
+    expected: Option<&toml::Table>,
+    fill: &dyn Fn(&str) -> String,
+    stdout: &[u8],
+) -> Vec<String> {
     let object = match serde_json::from_slice::<Value>(stdout) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return vec![format!("stdout is not a JSON object: {}", show(stdout))],
@@ -124,7 +128,7 @@ pub fn result_object(expected: Option<&toml::Table>, stdout: &[u8]) -> Vec<Strin
     if let Some(expected) = expected {
         subset(
             "",
-            &toml_to_json(&toml::Value::Table(expected.clone())),
+            &toml_to_json(&toml::Value::Table(expected.clone()), fill),
             &Value::Object(object),
             &mut wrong,
         );
@@ -153,6 +157,20 @@ fn subset(path: &str, expected: &Value, found: &Value, wrong: &mut Vec<String>) 
                 ));
             }
         }
+        // Each expected element is somewhere among those found; none at all means none.
+        (Value::Array(expected), Value::Array(found)) if !expected.is_empty() => {
+            for (index, value) in expected.iter().enumerate() {
+                let suits = |found| {
+                    let mut wrong = Vec::new();
+                    subset("", value, found, &mut wrong);
+                    wrong.is_empty()
+                };
+                if !found.iter().any(suits) {
+                    let found = show(Value::from(found.clone()).to_string().as_bytes());
+                    wrong.push(format!("{path}[{index}]: nothing like {value} in {found}"));
+                }
+            }
+        }
         // TOML has no null: an empty text with this name stands for it.
         (Value::String(text), Value::Null) if text == "null" => {}
         _ if expected == found => {}
@@ -163,16 +181,19 @@ fn subset(path: &str, expected: &Value, found: &Value, wrong: &mut Vec<String>) 
     }
 }
 
-fn toml_to_json(value: &toml::Value) -> Value {
+fn toml_to_json(value: &toml::Value, fill: &dyn Fn(&str) -> String) -> Value {
     match value {
-        toml::Value::String(text) => Value::String(text.clone()),
+        toml::Value::String(text) => Value::String(fill(text)),
         toml::Value::Integer(number) => Value::from(*number),
         toml::Value::Float(number) => Value::from(*number),
         toml::Value::Boolean(truth) => Value::Bool(*truth),
         toml::Value::Datetime(date) => Value::String(date.to_string()),
-        toml::Value::Array(items) => Value::Array(items.iter().map(toml_to_json).collect()),
+        toml::Value::Array(items) => {
+            Value::Array(items.iter().map(|item| toml_to_json(item, fill)).collect())
+        }
         toml::Value::Table(table) => {
-            table.iter().map(|(key, value)| (key.clone(), toml_to_json(value))).collect()
+            let pairs = table.iter().map(|(key, value)| (key.clone(), toml_to_json(value, fill)));
+            Value::Object(pairs.collect())
         }
     }
 }

@@ -15,9 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard};
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid,
-};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, waitpid};
 
 /// Keeps track of the suite's own children, so that all others are known to be left over.
 #[derive(Debug, Default)]
@@ -34,13 +32,24 @@ struct State {
     found: Vec<String>,
 }
 
+#[cfg(target_os = "linux")]
+fn adopt_orphans() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Only on Linux can a process become the parent of orphans.
+#[cfg(not(target_os = "linux"))]
+fn adopt_orphans() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 impl Watch {
     /// Makes the suite the subreaper of everything it starts.
     ///
     /// # Errors
     /// What `prctl(2)` says.
     pub fn new() -> io::Result<Watch> {
-        rustix::process::set_child_subreaper(Some(getpid()))?;
+        adopt_orphans()?;
         Ok(Watch::default())
     }
 

@@ -18,6 +18,7 @@ pub mod check;
 pub mod leftovers;
 pub mod probe;
 pub mod process;
+#[cfg(target_os = "linux")]
 pub mod scenario;
 pub mod shell;
 pub mod stage;

@@ -27,7 +27,27 @@ use crate::tally::Verdict;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Probes {
+    #[serde(default)]
+    scene: Props,
     probe: Vec<Probe>,
+}
+
+/// What the probes of a file need around them, beside what is always there.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Props {
+    /// Files below the directory that holds workspace and `outside`: name → content. A probe inside that is refused
+    /// must leave them as they are.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Symbolic links there: name → target.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
+    /// Hard links there: name → existing name.
+    #[serde(default)]
+    pub hard_links: BTreeMap<String, String>,
+    /// A config file for every run inside (`--config`).
+    pub config: Option<String>,
 }
 
 /// Who succeeds outside.
@@ -75,6 +95,9 @@ pub struct Probe {
     pub only: Option<String>,
     /// Shell line that starts the program given to it as `"$@"`, for what must be inherited.
     pub wrapper: Option<String>,
+    /// What stands around it: that of its file.
+    #[serde(skip)]
+    pub scene: Props,
 }
 
 fn works() -> Outside {
@@ -90,7 +113,9 @@ pub fn load(directory: &Path) -> Result<Vec<(String, Probe)>, String> {
     for (stem, text) in texts(directory)? {
         let file: Probes =
             toml::from_str(&text).map_err(|error| format!("{stem}.toml: {error}"))?;
-        probes.extend(file.probe.into_iter().map(|probe| (stem.clone(), probe)));
+        let Probes { scene, probe } = file;
+        let on_scene = |probe| Probe { scene: scene.clone(), ..probe };
+        probes.extend(probe.into_iter().map(|probe| (stem.clone(), on_scene(probe))));
     }
     Ok(probes)
 }
@@ -150,7 +175,7 @@ fn outside(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> 
     if probe.outside == Outside::Never || probe.outside == Outside::Root && !account.is_root() {
         return Ok(());
     }
-    let scene = Scene::build(account, stage)?;
+    let scene = Scene::build(&probe.scene, account, stage)?;
     let namespace: &[&str] = match probe.outside {
         Outside::Namespace => {
             &["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private", "--"]
@@ -171,8 +196,9 @@ fn outside(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> 
 }
 
 fn within(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> io::Result<()> {
-    let scene = Scene::build(account, stage)?;
+    let scene = Scene::build(&probe.scene, account, stage)?;
     let before = snapshot(&scene.outside)?;
+    let props = scene.props(&probe.scene)?;
     let ended = scene.inside(probe, &[], &probe.run)?;
     let text = format!("inside: {}", words(&ended));
     match said(&ended) {
@@ -187,6 +213,9 @@ fn within(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> i
         Said::Refused | Said::NoSuchCall | Said::Nonsense => seen.wrong.push(text),
     }
     seen.wrong.extend(difference(&before, &snapshot(&scene.outside)?));
+    if !probe.allowed {
+        seen.wrong.extend(difference(&props, &scene.props(&probe.scene)?));
+    }
     if let Err(error) = scene.end() {
         seen.wrong.push(format!("the bystander was harmed: {error}"));
     }
@@ -219,7 +248,7 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn build(account: &'a Account, stage: &'a Stage) -> io::Result<Scene<'a>> {
+    fn build(props: &Props, account: &'a Account, stage: &'a Stage) -> io::Result<Scene<'a>> {
         let root = stage.directory(account)?;
         let (workspace, outside) = (root.join("workspace"), root.join("outside"));
         for directory in [
@@ -236,13 +265,36 @@ impl<'a> Scene<'a> {
         }
         symlink("../outside/file", workspace.join("link"))?;
         symlink("../outside", workspace.join("dirlink"))?;
+        furnish(&root, props, account)?;
         let (bystander, hold, facts) = bystander(account, stage, &root)?;
         Ok(Scene { account, stage, root, workspace, outside, bystander, hold, facts })
+    }
+
+    /// The files that the probe's file has put there, as they are now: content and kind, for times and links are
+    /// nobody's secret.
+    fn props(&self, props: &Props) -> io::Result<Snapshot> {
+        let names = props.files.keys().chain(props.links.keys()).chain(props.hard_links.keys());
+        let state = |name: &String| {
+            let path = self.root.join(name);
+            let state = match path.symlink_metadata() {
+                Err(error) => error.to_string(),
+                Ok(meta) if meta.is_symlink() => format!("→ {}", fs::read_link(&path)?.display()),
+                Ok(meta) => format!(
+                    "{:?} {:o} \"{}\"",
+                    meta.file_type(),
+                    meta.permissions().mode(),
+                    fs::read(&path).unwrap_or_default().escape_ascii()
+                ),
+            };
+            Ok((path, state))
+        };
+        names.map(state).collect()
     }
 
     fn fill(&self, text: &str) -> String {
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut text = text
+            .replace("@root@", &path(&self.root))
             .replace("@workspace@", &path(&self.workspace))
             .replace("@outside@", &path(&self.outside))
             .replace("@home@", &path(&self.stage.home(self.account)))
@@ -261,6 +313,11 @@ impl<'a> Scene<'a> {
     fn inside(&self, probe: &Probe, options: &[&str], args: &[String]) -> io::Result<Ended> {
         let ringfence = self.stage.bin.join("ringfence");
         let mut before = vec![ringfence.to_str().unwrap_or_default(), "run"];
+        let config = self.root.join("probe.toml");
+        if let Some(text) = &probe.scene.config {
+            write_file(&config, &self.fill(text), self.account)?;
+            before.extend(["--config", config.to_str().unwrap_or_default()]);
+        }
         before.extend(probe.options.iter().map(String::as_str).chain(options.iter().copied()));
         before.push("--");
         self.run(probe, &before, args, false)
@@ -320,6 +377,24 @@ impl<'a> Scene<'a> {
         fs::remove_dir_all(&self.root)?;
         if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
     }
+}
+
+fn furnish(root: &Path, props: &Props, account: &Account) -> io::Result<()> {
+    let place = |name: &String| {
+        let path = root.join(name);
+        make_directory(path.parent().unwrap_or(root), account).map(|()| path)
+    };
+    for (name, content) in &props.files {
+        write_file(&place(name)?, content, account)?;
+    }
+    for (name, target) in &props.links {
+        let link = place(name)?;
+        symlink(target, &link).and_then(|()| account.own(&link))?;
+    }
+    for (name, existing) in &props.hard_links {
+        fs::hard_link(root.join(existing), place(name)?)?;
+    }
+    Ok(())
 }
 
 type Bystander = (Child, Option<ChildStdin>, BTreeMap<String, String>);

@@ -32,6 +32,12 @@ pub enum Input {
     File(PathBuf),
 }
 
+/// How much longer than usual everything may take: `RINGFENCE_TEST_SLOWNESS`, for an emulated machine. Default: 1.
+pub fn slowness() -> u32 {
+    let asked = std::env::var("RINGFENCE_TEST_SLOWNESS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// A program to run.
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -45,7 +51,7 @@ pub struct Invocation {
     pub cwd: PathBuf,
     /// Standard input.
     pub stdin: Input,
-    /// Longest time to its end, wall clock.
+    /// Longest time to its end, wall clock, on a machine of usual speed.
     pub deadline: Duration,
     /// True for a program outside any sandbox: what it leaves behind is its own affair.
     pub bare: bool,
@@ -84,7 +90,7 @@ pub fn run(invocation: &Invocation, account: &Account, watch: &Watch) -> io::Res
     drop(command);
     let pid = child.id();
     let parts = follow(child, &invocation.stdin, [stdout, stderr]);
-    let ended = collect(&parts, pid, invocation.deadline, watch);
+    let ended = collect(&parts, pid, invocation.deadline * slowness(), watch);
     watch.ended(pid, invocation.bare);
     Ok(ended)
 }

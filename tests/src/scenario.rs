@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::account::Account;
 use crate::leftovers::descendants;
-use crate::process::{DEADLINE, Ended, Input, Invocation, code, run, start};
+use crate::process::{DEADLINE, Ended, Input, Invocation, code, run, slowness, start};
 use crate::stage::{CREDENTIAL, Stage, make_directory};
 use crate::tally::Verdict;
 
@@ -144,7 +144,7 @@ impl Act<'_> {
 
 /// Waits until something can be read, or everybody has closed the other end.
 fn readable(stream: &ChildStdout) -> Result<(), String> {
-    let left = Timespec { tv_sec: 30, tv_nsec: 0 };
+    let left = Timespec { tv_sec: 30 * i64::from(slowness()), tv_nsec: 0 };
     match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&left)) {
         Ok(0) => Err("it says nothing".to_owned()),
         Ok(_) => Ok(()),
@@ -154,7 +154,7 @@ fn readable(stream: &ChildStdout) -> Result<(), String> {
 
 /// Waits until all these processes have ended.
 fn gone(pids: &[u32], patience: Duration) -> Result<(), String> {
-    let until = Instant::now() + patience;
+    let until = Instant::now() + patience * slowness();
     for &pid in pids {
         let Some(number) = Pid::from_raw(pid.cast_signed()) else { continue };
         // A process that cannot be found any more has ended and been reaped.

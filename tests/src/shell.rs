@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// A kind of shell.
 #[derive(Debug)]
@@ -79,4 +80,15 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .chain(std::env::split_paths(&path))
         .map(|directory| directory.join(name));
     candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+/// The directory of the Rust toolchain's own programs: what stands on `PATH` may be another program that looks for
+/// them in its user's home directory.
+pub fn rust() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let output = Command::new("rustc").args(["--print", "sysroot"]).output();
+        let text = output.map(|output| output.stdout).unwrap_or_default();
+        Path::new(String::from_utf8_lossy(&text).trim()).join("bin")
+    })
 }

@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::case::Case;
 use crate::check;
 use crate::process::{DEADLINE, Ended, Input, Invocation, run};
-use crate::shell::Shell;
+use crate::shell::{self, Shell};
 use crate::stage::{Stage, make_directory, write_file};
 use crate::tally::Verdict;
 
@@ -29,7 +29,8 @@ pub fn carry_out(
 ) -> io::Result<Verdict> {
     let trial = Trial { case, shell, account, stage };
     let mut wrong = Vec::new();
-    let outside = if case.bare { Some(trial.half(false)?) } else { None };
+    let has_outside = case.bare && case.session.is_none();
+    let outside = if has_outside { Some(trial.half(false)?) } else { None };
     if let Some((ended, place)) = &outside {
         wrong.extend(trial.judge(ended, place).into_iter().map(|what| format!("outside: {what}")));
     }
@@ -162,6 +163,9 @@ impl Trial<'_> {
     }
 
     fn ringfence(&self, place: &Place) -> Vec<OsString> {
+        if let Some(session) = &self.case.session {
+            return vec!["/bin/sh".into(), "-c".into(), self.fill(session, place).into()];
+        }
         let mut words: Vec<OsString> = vec![self.stage.bin.join("ringfence").into()];
         if let Some(args) = &self.case.args {
             words.extend(args.iter().map(|word| self.fill(word, place).into()));
@@ -197,7 +201,8 @@ impl Trial<'_> {
     fn judge(&self, ended: &Ended, place: &Place) -> Vec<String> {
         let mut wrong = check::against(self.case, ended, &|text| self.fill(text, place));
         if self.case.options.iter().any(|option| option == "--json") {
-            wrong.extend(check::result_object(self.case.json.as_ref(), &ended.stdout));
+            let fill = |text: &str| self.fill(text, place);
+            wrong.extend(check::result_object(self.case.json.as_ref(), &fill, &ended.stdout));
         }
         wrong.extend(check::leaves(self.case, &place.workspace));
         wrong
@@ -211,6 +216,7 @@ impl Trial<'_> {
             .replace("@home@", &path(&self.stage.home(self.account)))
             .replace("@bin@", &path(&self.stage.bin))
             .replace("@stage@", &path(&self.stage.root))
+            .replace("@rust@", &path(shell::rust()))
             .replace("@shell@", &self.shell.map_or_else(String::new, |shell| path(&shell.path)))
     }
 }

@@ -1,9 +1,11 @@
-//! Getting the shells that the tests want, where that is possible: as root, on Debian and its kin.
+//! Getting the shells and tools that the tests want, where that is possible: as root, on Debian and its kin.
+//!
+//! Only small packages, and none that starts a service: whole languages and databases are used where they are there.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ringfence_tests::shell::KINDS;
+use ringfence_tests::shell::{KINDS, program};
 
 /// Debian's packages of a shell, best first: not every release has the first.
 const PACKAGES: &[(&str, &[&str])] = &[
@@ -17,21 +19,47 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("fish", &["fish"]),
 ];
 
-/// Installs the shells that are missing, if this is a machine on which that can be done. What fails is found out by
-/// the tests, which name what they had to skip.
+/// Debian's packages of tools that the cases run.
+const TOOLS: &[(&str, &[&str])] = &[
+    ("autoconf", &["autoconf"]),
+    ("bc", &["bc"]),
+    ("cmake", &["cmake"]),
+    ("curl", &["curl"]),
+    ("dc", &["dc"]),
+    ("expect", &["expect"]),
+    ("jq", &["jq"]),
+    ("lsof", &["lsof"]),
+    ("ltrace", &["ltrace"]),
+    ("m4", &["m4"]),
+    ("nc", &["netcat-openbsd"]),
+    ("patch", &["patch"]),
+    ("php", &["php-cli"]),
+    ("rsync", &["rsync"]),
+    ("ruby", &["ruby"]),
+    ("screen", &["screen"]),
+    ("shellcheck", &["shellcheck"]),
+    ("socat", &["socat"]),
+    ("sqlite3", &["sqlite3"]),
+    ("unzip", &["unzip"]),
+    ("wget", &["wget"]),
+    ("zip", &["zip"]),
+];
+
+/// Installs the shells and tools that are missing, if this is a machine on which that can be done. What fails is found
+/// out by the tests, which name what they had to skip.
 pub(crate) fn install_missing() {
-    let missing: Vec<&str> = KINDS
-        .iter()
-        .filter(|kind| kind.find(Path::new("/")).is_none())
-        .map(|kind| kind.name)
-        .collect();
+    let shells = PACKAGES.iter().filter(|(shell, _)| {
+        KINDS.iter().any(|kind| kind.name == *shell && kind.find(Path::new("/")).is_none())
+    });
+    let tools = TOOLS.iter().filter(|(tool, _)| program(tool).is_none());
+    let missing: Vec<_> = shells.chain(tools).collect();
     if missing.is_empty() || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
         return;
     }
-    println!("installing shells: {}", missing.join(", "));
-    let wanted = PACKAGES.iter().filter(|(shell, _)| missing.contains(shell));
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    println!("installing {}", names.join(", "));
     let mut updated = false;
-    for (_, packages) in wanted {
+    for (_, packages) in missing {
         if packages.iter().any(|package| install(package)) {
             continue;
         }

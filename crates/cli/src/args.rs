@@ -41,7 +41,10 @@ pub(crate) enum Subcommand {
     /// Validate the config, and say whether policy lets a command run.
     Check(CheckArgs),
     /// Say what this machine can enforce, row by row, and how to get what is missing.
-    Doctor,
+    ///
+    /// Each mechanism is tried for real. The exit status is 0 when the default profile is fully enforced here, and 125 when something
+    /// of it is weaker, though commands may run.
+    Doctor(DoctorArgs),
     /// Say in plain words what a run would see, write, reach and use up; runs nothing.
     ///
     /// Takes the options of `run`, so any command line can be explained by changing one word of it. Add `-v` for the plan.
@@ -49,6 +52,16 @@ pub(crate) enum Subcommand {
         override_usage = "ringfence explain [OPTIONS] [-c COMMAND_LINE | -- PROGRAM [ARG]...]"
     )]
     Explain(Box<RunArgs>),
+    /// Show the changes of a `workspace_overlay` run, or list the runs that have any.
+    Diff(DiffArgs),
+    /// Carry out the changes of a `workspace_overlay` run, or parts of them.
+    ///
+    /// What changed in the workspace after the run began is refused, and so is what is protected, as git hooks are; then
+    /// nothing is applied and the exit status is 1. Each path is as it was or as it shall be, whenever ringfence is killed; what is
+    /// missing then is still in the layer.
+    Apply(ApplyArgs),
+    /// Throw the changes of `workspace_overlay` runs away.
+    Discard(DiscardArgs),
     /// Write a commented ringfence.toml that shows every field with its default.
     Init(InitArgs),
     /// Print the JSON Schema of the config.
@@ -89,11 +102,52 @@ pub(crate) struct PlaceArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print an array of objects with `name`, `works`, `required`, `detail` and `remedy`.
+    #[arg(long, conflicts_with = "apparmor")]
+    pub(crate) json: bool,
+    /// Print an AppArmor profile that lets this program make user namespaces; try nothing.
+    #[arg(long)]
+    pub(crate) apparmor: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) command: CommandArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The run, or the beginning of its name [default: list all runs that have changes].
+    pub(crate) run: Option<String>,
+    /// Print the changes as a patch, as `git diff` does; binary files are only named.
+    #[arg(long, requires = "run", conflicts_with = "json")]
+    pub(crate) patch: bool,
+    /// Print one JSON object, in which no name is escaped.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The run, or the beginning of its name.
+    pub(crate) run: String,
+    /// Only what is at and below these paths, as `ringfence diff` prints them [default: everything].
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Apply what is refused, too: what the workspace has is overwritten.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiscardArgs {
+    /// The runs, or the beginnings of their names.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,8 @@ pub(crate) struct Status(u8);
 impl Status {
     /// The command succeeded, or the question was answered.
     pub(crate) const SUCCESS: Status = Status(0);
+    /// Changes were refused, and nothing was applied. Source: diff(1), grep(1): the answer is no.
+    pub(crate) const REFUSED_CHANGES: Status = Status(1);
     /// The run took too long, or printed nothing for too long. Source: timeout(1).
     pub(crate) const TIMED_OUT: Status = Status(124);
     /// ringfence itself refused or failed: arguments, config, policy, no sandbox, a limit it could not set. Source: env(1).

@@ -11,6 +11,15 @@ pub(crate) enum Failure {
     /// What the library says.
     #[error(transparent)]
     Library(#[from] ringfence::Error),
+    /// What a run left cannot be read or changed.
+    #[error(transparent)]
+    Workspace(#[from] ringfence::workspace::Error),
+    /// No place for what is kept between runs.
+    #[error("there is no home directory, so nothing is kept between runs")]
+    NoState,
+    /// Changes that could not be carried out.
+    #[error("{failed} of {all} changes were not applied; they are still in the layer")]
+    Unapplied { failed: usize, all: usize },
     /// A file that a flag names cannot be opened.
     #[error("{flag} {}: failed to open the file", path.display())]
     Open { flag: &'static str, path: PathBuf, source: io::Error },
@@ -36,8 +45,11 @@ pub(crate) enum Failure {
     #[error("there is no man page for `{0}`")]
     NoPage(String),
     /// Something this machine lacks, asked by `ringfence doctor`.
-    #[error("{missing} of {all} mechanisms do not work here")]
-    Unhealthy { missing: usize, all: usize },
+    #[error("the default profile is not fully enforced here")]
+    NotFull,
+    /// The path of this program is not known.
+    #[error("failed to find out where this program lies")]
+    Myself(#[source] io::Error),
 }
 
 impl Failure {
@@ -50,10 +62,13 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Failure::Library(error) => error.hint(),
+            Failure::Workspace(error) => error.hint(),
+            Failure::NoState => Some("set `HOME` or `XDG_STATE_HOME` to an absolute path".into()),
+            Failure::Unapplied { .. } => Some("mend what is named above, and apply again".into()),
             Failure::Exists { .. } => Some("remove it first, or add `--force`".into()),
             Failure::VariableName => Some("write `-e KEY` or `-e KEY=VALUE`".into()),
             Failure::Denied { hint, .. } => hint.clone(),
-            Failure::Unhealthy { .. } => Some("the rows above say how to get each".into()),
+            Failure::NotFull => Some("the rows above say how to get each".into()),
             _ => None,
         }
     }

@@ -7,8 +7,11 @@
 //! itself has to say goes to standard error, through `message`.
 #![forbid(unsafe_code)]
 
+mod apply;
 mod args;
 mod check;
+mod diff;
+mod discard;
 mod doctor;
 mod events;
 mod exit;
@@ -17,11 +20,13 @@ mod failure;
 mod generate;
 mod init;
 mod message;
+mod patch;
 mod refusals;
 mod request;
 mod run;
 mod secrets;
 mod signals;
+mod state;
 mod streams;
 
 use args::{Cli, Subcommand};
@@ -42,8 +47,11 @@ fn dispatch(cli: Cli) -> Status {
     let done = match cli.subcommand {
         Subcommand::Run(args) => return run::run(*args),
         Subcommand::Check(args) => check::check(&args),
-        Subcommand::Doctor => doctor::doctor(),
+        Subcommand::Doctor(args) => doctor::doctor(&args),
         Subcommand::Explain(args) => explain::explain(*args),
+        Subcommand::Diff(args) => diff::diff(&args),
+        Subcommand::Apply(args) => apply::apply(&args),
+        Subcommand::Discard(args) => discard::discard(&args),
         Subcommand::Init(args) => init::init(&args),
         Subcommand::Schema => generate::schema(),
         Subcommand::Completions(args) => generate::completions(&args),

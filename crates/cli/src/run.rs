@@ -37,6 +37,7 @@ pub(crate) fn run(args: RunArgs) -> Status {
         Ok(status) => status,
         Err(failure) => no_run(&args, &failure, &mut log),
     };
+    ringfence::workspace::release();
     match log.into_failure() {
         Some(failure) => failure.report(),
         None => status,
@@ -147,6 +148,17 @@ fn finished(args: &RunArgs, outcome: &Outcome, ended_by: Option<i32>) -> Result<
         if let Some(line) = refusals::footer(outcome) {
             message::note(level, &line);
         }
+    }
+    if !args.streams.json
+        && let Some(changes) = outcome.changes.filter(|changes| *changes > 0)
+    {
+        let run = outcome.run;
+        message::note(
+            level,
+            &format!(
+                "{changes} changes are kept: see `ringfence diff {run}`, then `apply` or `discard`"
+            ),
+        );
     }
     message::detail(level, &summary(outcome));
     Ok(Status::of_outcome(outcome, ended_by))

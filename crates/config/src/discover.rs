@@ -44,10 +44,7 @@ pub(crate) fn find(search: &Search<'_>) -> Result<Option<PathBuf>, ConfigError> 
 }
 
 fn user_file(environment: &Environment) -> Option<PathBuf> {
-    let configured =
-        environment.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = configured.or_else(|| environment.home().map(|home| home.join(".config")))?;
-    Some(directory.join("ringfence/config.toml"))
+    Some(environment.config_home()?.join("ringfence/config.toml"))
 }
 
 fn exists(path: &Path) -> Result<bool, ConfigError> {

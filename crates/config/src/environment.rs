@@ -84,6 +84,30 @@ impl Environment {
         homes
     }
 
+    /// Where programs keep what a user has set: `$XDG_CONFIG_HOME`, else `~/.config`.
+    ///
+    /// # References
+    /// XDG Base Directory Specification.
+    #[must_use]
+    pub fn config_home(&self) -> Option<PathBuf> {
+        self.base_directory("XDG_CONFIG_HOME", ".config")
+    }
+
+    /// Where programs keep what should outlive them: `$XDG_STATE_HOME`, else `~/.local/state`.
+    ///
+    /// # References
+    /// XDG Base Directory Specification.
+    #[must_use]
+    pub fn state_home(&self) -> Option<PathBuf> {
+        self.base_directory("XDG_STATE_HOME", ".local/state")
+    }
+
+    /// A relative path in the variable is to be ignored, says the specification.
+    fn base_directory(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
+        let set = self.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        set.or_else(|| self.home().map(|home| home.join(below_home)))
+    }
+
     fn variable_home(&self) -> Option<&Path> {
         self.get("HOME").map(Path::new).filter(|home| home.is_absolute())
     }
@@ -122,6 +146,20 @@ mod tests {
         let environment = Environment::new([("HOME", "a")], "/").with_passwd_home("/b");
         assert_eq!(environment.home(), Some(Path::new("/b")));
         assert_eq!(environment.homes(), [PathBuf::from("/b")]);
+    }
+
+    #[test]
+    fn base_directories_are_set_or_below_home() {
+        let check = |variables: &[(&str, &str)], expect: Option<&str>| {
+            let environment = Environment::new(variables.iter().copied(), "/");
+            assert_eq!(environment.state_home(), expect.map(PathBuf::from));
+        };
+        check(&[], None);
+        check(&[("HOME", "/h")], Some("/h/.local/state"));
+        check(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s")], Some("/s"));
+        check(&[("HOME", "/h"), ("XDG_STATE_HOME", "s")], Some("/h/.local/state"));
+        let environment = Environment::new([("XDG_CONFIG_HOME", "/c")], "/");
+        assert_eq!(environment.config_home(), Some("/c".into()));
     }
 
     #[test]

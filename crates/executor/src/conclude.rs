@@ -84,6 +84,7 @@ mod tests {
     use ExitStatus::{Exited, Signaled};
 
     const CPU_LIMIT: Limits = Limits {
+        memory: None,
         cpu_time: Some(Duration::from_secs(2)),
         processes: None,
         open_files: None,

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use ringfence_output_capture::Activity;
 use ringfence_policy::ReasonCode;
-use ringfence_resource_limits::{LimitHit, LimitedResource, Usage, sample};
+use ringfence_resource_limits::{LimitHit, LimitedResource, Usage};
 use ringfence_sandbox::{
     Backend, Denied, Enforcement, ExitStatus, Report, Sandbox, StepFailure, TreeUsage,
 };
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
+use crate::aftermath::{Aftermath, Found};
 use crate::complaints::{self, Tail};
 use crate::conclude::{Conclusion, Seen, conclude};
 use crate::control::Control;
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     pub(crate) pumps: Option<Pumps>,
     pub(crate) feeding: Option<Feeding>,
     pub(crate) feed: Feed,
+    pub(crate) aftermath: Option<Aftermath>,
     pub(crate) tail: Tail,
     pub(crate) seen: Facts,
 }
@@ -92,7 +94,8 @@ impl Driver {
             Some(pumps) => pumps.finish().await,
             None => Default::default(),
         };
-        let result = end.map(|end| Arc::new(self.outcome(end, pumped)));
+        let found = self.aftermath.take().map(Aftermath::finish).unwrap_or_default();
+        let result = end.map(|end| Arc::new(self.outcome(end, pumped, found)));
         let last = match &result {
             Ok(outcome) => Arc::clone(outcome),
             Err(error) => Arc::new(self.outcome_of(error)),
@@ -215,14 +218,16 @@ impl Driver {
     /// Looks at the tree on a thread that may block: a large tree has many files in `/proc`.
     async fn look(&mut self, look: Look) {
         let root = self.control.tree().pid();
-        let looking = tokio::task::spawn_blocking(move || sample(root, look.at_most));
+        let limits = self.watch.limits();
+        let looking = tokio::task::spawn_blocking(move || Watch::look(look, root, &limits));
         // A tree that has just ended cannot be looked at, and need not be.
-        let Ok(Ok(sample)) = looking.await else { return };
+        let Ok(Ok(seen)) = looking.await else { return };
+        let sample = seen.sample;
         self.seen.usage.observe(&sample);
         if look.tell && self.seen.status.is_none() {
             self.feed.push(EventKind::Usage(sample));
         }
-        if let Some(hit) = self.watch.exceeded(&sample)
+        if let Some(hit) = self.watch.exceeded(&seen)
             && self.seen.exceeded.is_none()
         {
             self.seen.exceeded = Some(hit);
@@ -260,10 +265,11 @@ impl Driver {
         })
     }
 
-    fn outcome(&mut self, end: End, [stdout, stderr]: [Pumping; 2]) -> Outcome {
+    fn outcome(&mut self, end: End, [stdout, stderr]: [Pumping; 2], found: Found) -> Outcome {
         let mut warnings = mem::take(&mut self.about.warnings);
         warnings.extend(stdout.warnings);
         warnings.extend(stderr.warnings);
+        self.take_violations(&found, &mut warnings);
         let reason = self.take_end(end, &mut warnings);
         let Conclusion { kind, exit_code, signal, limit } = self.conclusion();
         if self.deadlines.cause().is_none() {
@@ -290,10 +296,24 @@ impl Driver {
             reason,
             enforcement: self.about.enforcement.clone(),
             denials,
+            changes: found.changes,
             usage: self.seen.usage,
             stdout: stdout.captured,
             stderr: stderr.captured,
         }
+    }
+
+    /// What was made or changed where it must not be, and is set right.
+    fn take_violations(&mut self, found: &Found, warnings: &mut Vec<String>) {
+        for violation in &found.violations {
+            let redact = |text: &[u8]| self.about.prepared.redact(text);
+            let path = violation.path.as_os_str().as_encoded_bytes();
+            let denial = denials::undone(path, redact);
+            warnings.push(redact(violation.to_string().as_bytes()));
+            self.announce_denial(denial);
+        }
+        let redact = |text: &String| self.about.prepared.redact(text.as_bytes());
+        warnings.extend(found.warnings.iter().map(redact));
     }
 
     /// What the last report says: the usage, or why there was no run.

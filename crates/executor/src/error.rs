@@ -45,6 +45,9 @@ pub enum RunError {
         #[source]
         source: StepFailure,
     },
+    /// What the run leaves on the host could not be looked after.
+    #[error("cannot look after what the run leaves on the host")]
+    State(#[from] ringfence_workspace::Error),
     /// What is to be masked cannot be compiled.
     #[error("cannot redact output")]
     Masking(#[from] MaskingError),
@@ -145,7 +148,10 @@ impl RunError {
         match self {
             Self::Refused(refusal) => refusal.code,
             Self::Command(_) => ReasonCode::InvalidCommand,
-            Self::Unsupported(_) => ReasonCode::UnsupportedBackendFeature,
+            Self::Unsupported(_)
+            | Self::Sandbox { source: SandboxError::CannotHold { .. }, .. } => {
+                ReasonCode::UnsupportedBackendFeature
+            }
             Self::Sandbox {
                 source: SandboxError::Unavailable { .. } | SandboxError::NotFull { .. },
                 ..

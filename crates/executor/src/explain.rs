@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use ringfence_config::Profile;
 use ringfence_policy::Verdict;
-use ringfence_sandbox::{Backend, Enforcement};
+use ringfence_sandbox::{Backend, Enforcement, Sandbox};
 
+use crate::aftermath::Aftermath;
 use crate::error::RunError;
 use crate::request::RunRequest;
+use crate::run_id::RunId;
 use crate::spawn;
 
 /// A run in words. Everything in it is redacted.
@@ -43,7 +45,11 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
     let prepared = &request.prepared;
     let verdict = prepared.decide(&request.command)?;
     let (process, missing) = spawn::process(request)?;
-    let sandbox = spawn::sandbox(request)?;
+    let aftermath =
+        Aftermath::layer(prepared, RunId::generate(), &prepared.shown(&request.command))?;
+    let sandbox = Sandbox::prepare_by_trying(&spawn::sandbox_spec(request, &aftermath));
+    aftermath.forget();
+    let sandbox = sandbox.map_err(|source| prepared.no_sandbox(source))?;
     let redact = |text: &str| prepared.redact(text.as_bytes());
     let plan = sandbox.plan_text(&process).map_err(|source| prepared.no_sandbox(source))?;
     let warnings = prepared.warnings().iter().chain(sandbox.warnings()).chain(&missing);

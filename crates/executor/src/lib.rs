@@ -13,6 +13,7 @@
 //! tree is empty.
 #![forbid(unsafe_code)]
 
+mod aftermath;
 mod complaints;
 mod conclude;
 mod control;

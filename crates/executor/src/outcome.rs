@@ -68,6 +68,10 @@ pub struct Outcome {
     pub enforcement: Enforcement,
     /// What the sandbox refused, as far as it was seen.
     pub denials: Vec<Denial>,
+    /// Changes to the workspace that a layer keeps, for `diff`, `apply` and `discard`; absent when
+    /// the workspace itself was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<usize>,
     /// What the tree used.
     #[serde(serialize_with = "json::usage")]
     pub usage: Usage,
@@ -100,6 +104,7 @@ impl Outcome {
             reason: Some(reason),
             enforcement: Enforcement::default(),
             denials: Vec::new(),
+            changes: None,
             usage: Usage::default(),
             stdout: Captured::default(),
             stderr: Captured::default(),
@@ -192,6 +197,7 @@ mod tests {
                 ringfence_sandbox::DeniedKind::FileWrite,
                 "/etc/hosts".into(),
             )],
+            changes: None,
             usage,
             stdout: Captured {
                 bytes: 120,

@@ -11,6 +11,7 @@ use ringfence_config::{Environment, Profile, Resolved, Runner};
 use ringfence_output_capture::{Redaction, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
 use ringfence_sandbox::{SandboxError, SandboxSpec};
+use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
 use crate::masking;
@@ -28,6 +29,8 @@ pub struct Prepared {
     pub(crate) spec: SandboxSpec,
     pub(crate) limits: Split,
     pub(crate) redaction: Redaction,
+    /// Where runs leave what outlives them, the best place first.
+    pub(crate) states: Vec<State>,
     runner: Runner,
     policy: Policy,
     warnings: Vec<String>,
@@ -46,8 +49,9 @@ impl Prepared {
         environment: Environment,
         secrets: impl IntoIterator<Item = Secret>,
     ) -> Result<Self, RunError> {
-        let Resolved { runner, profile, mut warnings, .. } = resolved;
+        let Resolved { runner, mut profile, mut warnings, source } = resolved;
         unsupported::check(&profile)?;
+        profile.protected_paths.extend(own_files(&profile, source, &environment));
         let (options, literals) = masking::options(&runner)?;
         let secrets = secrets.into_iter().chain(literals);
         let (redaction, unmasked) = Redaction::compile(secrets, &options);
@@ -59,6 +63,7 @@ impl Prepared {
             spec: spec::sandbox_spec(&profile, environment.homes()),
             limits: spec::split_limits(&profile, real_root),
             redaction,
+            states: states(&environment),
             runner,
             policy,
             warnings,
@@ -126,7 +131,11 @@ impl Prepared {
 
     /// The error that says the host cannot carry this profile out.
     pub(crate) fn no_sandbox(&self, source: SandboxError) -> RunError {
-        RunError::Sandbox { profile: self.profile.name.clone(), source }
+        let profile = self.profile.name.clone();
+        match source {
+            SandboxError::Step(source) => RunError::SetUp { profile, source },
+            source => RunError::Sandbox { profile, source },
+        }
     }
 
     pub(crate) fn shell(&self) -> Shell<'_> {
@@ -164,6 +173,28 @@ impl Prepared {
         redactor.finish(&mut out);
         (String::from_utf8_lossy(&out).into_owned(), redactor.count())
     }
+}
+
+/// What would loosen the next run if the command could write it: the config in use, every place
+/// where one is looked for, and what ringfence keeps of its runs.
+fn own_files(
+    profile: &Profile,
+    source: Option<PathBuf>,
+    environment: &Environment,
+) -> Vec<PathBuf> {
+    let upwards = profile.workspace.ancestors().map(|dir| dir.join(ringfence_config::FILE_NAME));
+    let homes = [environment.config_home(), environment.state_home()];
+    let homes = homes.into_iter().flatten().map(|home| home.join("ringfence"));
+    source.into_iter().chain(upwards).chain(homes).collect()
+}
+
+/// The user's own place, and for a home that cannot be written one in `/tmp`; both are used only
+/// when they are this user's alone.
+fn states(environment: &Environment) -> Vec<State> {
+    let home = environment.state_home().map(|home| home.join("ringfence"));
+    let user = nix::unistd::geteuid();
+    let other = PathBuf::from(format!("/tmp/ringfence-{user}"));
+    home.into_iter().chain([other]).map(State::at).collect()
 }
 
 fn passed(policy: &Policy, environment: &Environment) -> Variables {

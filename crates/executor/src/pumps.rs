@@ -10,10 +10,9 @@
 use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 
-use nix::fcntl::{FcntlArg, fcntl};
 use ringfence_output_capture::{
     Activity, CallbackSink, Kept as Pumped, Observer, PumpOptions, Redactor, Sink, SinkFailure,
-    StopToken, StreamReport, pump,
+    StopToken, StreamReport, enlarge, pump,
 };
 use ringfence_resource_limits::{LimitHit, LimitedResource};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -23,13 +22,6 @@ use crate::event::{EventKind, Output, Stream};
 use crate::feed::Feed;
 use crate::outcome::{Captured, Kept};
 use crate::request::Capture;
-
-/// As much as an ordinary user may ask for; a busy command then is not stopped by a full pipe.
-///
-/// # References
-///
-/// `pipe(7)`, `/proc/sys/fs/pipe-max-size`.
-const PIPE_BYTES: i32 = 1 << 20;
 
 /// The reading ends of a run's two pipes.
 pub(crate) struct Pipes {
@@ -61,8 +53,7 @@ impl Pipes {
 fn pipe(stream: Stream) -> Result<(PipeReader, OwnedFd), RunError> {
     let (reader, writer) =
         io::pipe().map_err(|source| RunError::Pipe { stream: stream.as_str(), source })?;
-    // A user has so many pages of pipes at most; without them the pipe is slower, not broken.
-    let _size_got = fcntl(&reader, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    enlarge(&reader);
     Ok((reader, writer.into()))
 }
 

@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use ringfence_output_capture::{Activity, Sink};
 use ringfence_resource_limits::hard_ceiling;
-use ringfence_sandbox::{
-    Enforcement, Process, Rlimit, Sandbox, SandboxError, SandboxSpec, Stdio, Tree,
-};
+use ringfence_sandbox::{Enforcement, Files, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree};
 use tokio::sync::Notify;
 
+use crate::aftermath::{self, Aftermath};
 use crate::complaints::Tail;
 use crate::control::Control;
 use crate::deadlines::{Deadlines, LINGER};
@@ -47,18 +46,36 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let prepared = Arc::clone(&request.prepared);
     prepared.admit(&request.command)?;
     Watch::check(&prepared.limits.watched)?;
-    let (process, missing) = process(&request)?;
-    let sandbox = sandbox(&request)?;
+    let (mut process, missing) = process(&request)?;
     let shown = prepared.shown(&request.command);
+    let run = RunId::generate();
+    let earlier = aftermath::left_behind(&prepared.states);
+    let mut aftermath = Aftermath::layer(&prepared, run, &shown)?;
+    let sandbox = match sandbox(&request, &aftermath) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            aftermath.forget();
+            return Err(error);
+        }
+    };
     let stdin = stdin::open(request.stdin)?;
     let (pipes, [stdout, stderr]) = Pipes::open()?;
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
-    let (sandbox, tree) = start(sandbox, &process, &stdio).map_err(|e| prepared.no_sandbox(e))?;
+    let started = start(&prepared, run, sandbox, &mut process, &stdio, &mut aftermath);
+    let (sandbox, tree) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            aftermath.forget();
+            return Err(error);
+        }
+    };
     drop(stdio);
     let tree = Arc::new(tree);
-    let about = about(&prepared, shown, process.cwd, sandbox, missing);
+    aftermath.of(Arc::clone(&tree));
+    let mut about = about(&prepared, run, shown, process.cwd, sandbox);
+    about.warnings.extend(missing.into_iter().chain(earlier));
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
 
     let queue = Arc::new(Queue::default());
@@ -95,44 +112,27 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         feeding: stdin.rest.map(stdin::Rest::feed),
         feed,
         tail,
+        aftermath: Some(aftermath),
         seen: Facts::default(),
     };
     Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
 }
 
-/// Starts the tree in this sandbox, or in the next weaker one that the host gives.
-fn start(
-    mut sandbox: Sandbox,
-    process: &Process,
-    stdio: &Stdio,
-) -> Result<(Sandbox, Tree), SandboxError> {
-    loop {
-        let error = match sandbox.start(process, stdio) {
-            Ok(tree) => return Ok((sandbox, tree)),
-            Err(error) => error,
-        };
-        match sandbox.fall_back(&error) {
-            Some(weaker) => sandbox = weaker?,
-            None => return Err(error),
-        }
-    }
-}
-
 fn about(
     prepared: &Arc<Prepared>,
+    run: RunId,
     command: String,
     cwd: PathBuf,
     sandbox: Sandbox,
-    missing: Vec<String>,
 ) -> About {
     let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
     About {
-        run: RunId::generate(),
+        run,
         prepared: Arc::clone(prepared),
         command,
         backend: sandbox.backend(),
         enforcement: enforcement(&sandbox, prepared),
-        warnings: known.chain(missing).collect(),
+        warnings: known.collect(),
         sandbox,
         cwd,
     }
@@ -144,10 +144,54 @@ fn deadlines(prepared: &Prepared, clock: Clock) -> Deadlines {
 }
 
 /// The sandbox of a profile, as the host can give it now.
-pub(crate) fn sandbox(request: &RunRequest) -> Result<Sandbox, RunError> {
-    let prepared = &request.prepared;
-    let spec = SandboxSpec { trace: request.trace, ..prepared.spec.clone() };
-    Sandbox::prepare(&spec).map_err(|source| prepared.no_sandbox(source))
+pub(crate) fn sandbox(request: &RunRequest, aftermath: &Aftermath) -> Result<Sandbox, RunError> {
+    let spec = sandbox_spec(request, aftermath);
+    Sandbox::prepare(&spec).map_err(|source| request.prepared.no_sandbox(source))
+}
+
+/// What the sandbox of this run must do.
+pub(crate) fn sandbox_spec(request: &RunRequest, aftermath: &Aftermath) -> SandboxSpec {
+    let mut spec = SandboxSpec { trace: request.trace, ..request.prepared.spec.clone() };
+    if let Files::View(view) = &mut spec.files {
+        view.overlay = aftermath.overlay();
+    }
+    spec
+}
+
+/// Starts the command in the strongest sandbox that this machine gives.
+fn start(
+    prepared: &Prepared,
+    run: RunId,
+    mut sandbox: Sandbox,
+    process: &mut Process,
+    stdio: &Stdio,
+    aftermath: &mut Aftermath,
+) -> Result<(Sandbox, Tree), RunError> {
+    loop {
+        if sandbox.wants_temp() {
+            process.temp = aftermath.scratch(prepared, run)?;
+            tell_of_temp(process);
+        }
+        aftermath.watch(prepared, run, &sandbox)?;
+        let error = match sandbox.start(process, stdio) {
+            Ok(tree) => return Ok((sandbox, tree)),
+            Err(error) => error,
+        };
+        match sandbox.fall_back(&error) {
+            Some(weaker) => sandbox = weaker.map_err(|source| prepared.no_sandbox(source))?,
+            None => return Err(prepared.no_sandbox(error)),
+        }
+    }
+}
+
+/// Programs find the directory by `TMPDIR`; a caller who set it knows better.
+fn tell_of_temp(process: &mut Process) {
+    let name = OsStr::new("TMPDIR");
+    if let Some(temp) = &process.temp
+        && !process.env.iter().any(|(known, _)| known == name)
+    {
+        process.env.push((name.to_owned(), temp.clone().into_os_string()));
+    }
 }
 
 /// What the sandbox enforces, and what the limits do.

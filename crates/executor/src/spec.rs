@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_config::{FsMode, Isolation, Mode, NetworkMode, Profile};
-use ringfence_resource_limits::{Context, Enforced, LimitedResource, Limits};
+use ringfence_resource_limits::{CAN_SAMPLE, Context, Enforced, LimitedResource, Limits};
 use ringfence_sandbox::{
     Confinement, FileView, Files, Level, Network, ReadScope, SandboxSpec, Trace, UnixSockets,
 };
@@ -42,6 +42,13 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
     let writable = match profile.fs_mode {
         FsMode::Inherit => return Files::Inherit,
         FsMode::WorkspaceRwScoped => profile.writable_paths.clone(),
+        // The workspace itself is not given; what lies apart from it is.
+        FsMode::WorkspaceOverlay => {
+            let apart = |path: &&PathBuf| {
+                !path.starts_with(&profile.workspace) && !profile.workspace.starts_with(path)
+            };
+            profile.writable_paths.iter().filter(apart).cloned().collect()
+        }
         _ => Vec::new(),
     };
     Files::View(FileView {
@@ -74,13 +81,14 @@ pub(crate) struct Split {
 /// Limits of a whole tree that are kept by looking at it every [`SAMPLING`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
+    pub(crate) memory: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) processes: Option<u64>,
 }
 
 impl Watched {
     pub(crate) fn any(&self) -> bool {
-        self.cpu_time.is_some() || self.processes.is_some()
+        self.memory.is_some() || self.cpu_time.is_some() || self.processes.is_some()
     }
 }
 
@@ -91,13 +99,17 @@ impl Watched {
 /// counts the caller's browser would be worse than none.
 pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
     let asked = Limits {
+        memory: profile.max_memory,
         cpu_time: profile.max_cpu,
         processes: profile.max_processes,
         open_files: profile.max_open_files,
         file_size: profile.max_file_size,
     };
     let mut kernel = asked;
-    let mut watched = Watched { cpu_time: asked.cpu_time, processes: None };
+    // Where a tree cannot be looked at, the kernel's limit of each process is what there is. What has
+    // nothing else to keep it is refused before the run starts.
+    let cpu_time = asked.cpu_time.filter(|_| CAN_SAMPLE);
+    let mut watched = Watched { memory: asked.memory, cpu_time, processes: None };
     let own_user_namespace = profile.mode == Mode::Sandbox;
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
@@ -121,8 +133,10 @@ fn property(resource: LimitedResource) -> &'static str {
 fn promise(resource: LimitedResource, enforced: Enforced) -> Level {
     match (resource, enforced) {
         (_, Enforced::Full) => Level::Full,
-        (LimitedResource::Processes, _) => Level::Partial("sampled every 50 ms".to_owned()),
-        (LimitedResource::Cpu, _) => {
+        (LimitedResource::Memory | LimitedResource::Processes, _) => {
+            Level::Partial("sampled every 50 ms".to_owned())
+        }
+        (LimitedResource::Cpu, _) if CAN_SAMPLE => {
             Level::Partial("each process by the kernel, the tree sampled every 50 ms".to_owned())
         }
         (_, Enforced::Partial(why)) => Level::Partial(why.to_owned()),

@@ -3,7 +3,7 @@
 //! Every such wish is an error that names its field, never a silent step down. In host mode the
 //! fields that describe a sandbox are not asked for; limits are.
 
-use ringfence_config::{FsMode, Mode, NetworkMode, Profile, ReadScope, UnixSockets};
+use ringfence_config::{Mode, NetworkMode, Profile};
 
 /// A field whose value this backend cannot carry out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,15 +34,7 @@ impl Unsupported {
 /// The first field that it cannot.
 pub(crate) fn check(profile: &Profile) -> Result<(), Unsupported> {
     let sandboxed = profile.mode == Mode::Sandbox;
-    let unsupported = [
-        sandboxed.then(|| fs_mode(profile)).flatten(),
-        sandboxed.then(|| protected_paths(profile)).flatten(),
-        sandboxed.then(|| hidden_globs(profile)).flatten(),
-        sandboxed.then(|| read_scope(profile)).flatten(),
-        sandboxed.then(|| network_mode(profile)).flatten(),
-        sandboxed.then(|| unix_sockets(profile)).flatten(),
-        memory(profile),
-    ];
+    let unsupported = [sandboxed.then(|| network_mode(profile)).flatten()];
     match unsupported.into_iter().flatten().next() {
         Some((field, value, instead)) => {
             Err(Unsupported { profile: profile.name.clone(), field, value, instead })
@@ -53,65 +45,9 @@ pub(crate) fn check(profile: &Profile) -> Result<(), Unsupported> {
 
 type Finding = Option<(&'static str, String, &'static str)>;
 
-fn fs_mode(profile: &Profile) -> Finding {
-    (profile.fs_mode == FsMode::WorkspaceOverlay).then(|| {
-        let instead = "use \"workspace_rw_scoped\" on a copy of the workspace";
-        ("fs_mode", "\"workspace_overlay\"".to_owned(), instead)
-    })
-}
-
-fn protected_paths(profile: &Profile) -> Finding {
-    (!profile.protected_paths.is_empty()).then(|| {
-        let instead = "list writable paths that leave these out in `writable_paths`";
-        ("protected_paths", listed(&profile.protected_paths), instead)
-    })
-}
-
-fn hidden_globs(profile: &Profile) -> Finding {
-    let is_glob = |path: &&std::path::PathBuf| {
-        path.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[".contains(byte))
-    };
-    profile.hidden_paths.iter().find(is_glob).map(|path| {
-        let instead = "name each path, or the directory they are in";
-        ("hidden_paths", listed(std::slice::from_ref(path)), instead)
-    })
-}
-
-fn read_scope(profile: &Profile) -> Finding {
-    (profile.read_scope == ReadScope::Minimal).then(|| {
-        let instead = "use \"host\", and `hidden_paths` for what must not be read";
-        ("read_scope", "\"minimal\"".to_owned(), instead)
-    })
-}
-
 fn network_mode(profile: &Profile) -> Finding {
     (profile.network_mode == NetworkMode::Allowlist).then(|| {
         let instead = "use \"deny\", or \"inherit\" to give the command the whole network";
         ("network_mode", "\"allowlist\"".to_owned(), instead)
     })
-}
-
-fn unix_sockets(profile: &Profile) -> Finding {
-    let value = match &profile.unix_sockets {
-        UnixSockets::Private => return None,
-        UnixSockets::Inherit => "\"inherit\"".to_owned(),
-        UnixSockets::Listed(paths) => listed(paths),
-    };
-    Some(("unix_sockets", value, "use \"private\""))
-}
-
-fn memory(profile: &Profile) -> Finding {
-    const MIB: u64 = 1 << 20;
-    profile.max_memory.map(|bytes| {
-        (
-            "max_memory_mb",
-            bytes.div_ceil(MIB).to_string(),
-            "leave it out, or set it in a cgroup around",
-        )
-    })
-}
-
-fn listed(paths: &[std::path::PathBuf]) -> String {
-    let quoted: Vec<_> = paths.iter().map(|path| format!("\"{}\"", path.display())).collect();
-    format!("[{}]", quoted.join(", "))
 }

@@ -6,7 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use ringfence_resource_limits::{LimitHit, LimitedResource, Sample, SampleError, sample};
+use ringfence_resource_limits::{
+    LimitHit, LimitedResource, Sample, SampleError, proportional_memory, sample,
+};
 
 use crate::json::whole_millis;
 use crate::spec::{SAMPLING, Watched};
@@ -66,34 +68,52 @@ impl Watch {
         (tell || look).then_some(Look { tell, at_most })
     }
 
-    /// The limit that a sample is over, if there is one.
-    pub(crate) fn exceeded(&self, sample: &Sample) -> Option<LimitHit> {
-        let processes = self.limits.processes.filter(|&limit| sample.threads > limit);
-        let cpu = self
-            .limits
-            .cpu_time
-            .filter(|&limit| sample.cpu() >= limit.saturating_add(CPU_TOLERANCE));
-        let hit = |resource, limit, observed| LimitHit {
-            resource,
-            limit,
-            observed: Some(observed),
-            ended_command: true,
+    /// Looks at the tree below `root`. Reads many files, so it is for a thread that may block.
+    pub(crate) fn look(look: Look, root: u32, limits: &Watched) -> Result<Seen, SampleError> {
+        let sample = sample(root, look.at_most)?;
+        // The plain sum counts shared pages again and again; only when that is over the limit is
+        // the true sum worth its price.
+        let over = limits.memory.is_some_and(|limit| sample.memory_bytes > limit);
+        let memory = match over {
+            true => proportional_memory(root, look.at_most)?,
+            false => sample.memory_bytes,
         };
-        processes.map(|limit| hit(LimitedResource::Processes, limit, sample.threads)).or_else(
-            || {
-                cpu.map(|limit| {
-                    hit(LimitedResource::Cpu, whole_millis(limit), whole_millis(sample.cpu()))
-                })
-            },
-        )
+        Ok(Seen { sample, memory })
     }
+
+    /// The limit that what was seen is over, if there is one.
+    pub(crate) fn exceeded(&self, seen: &Seen) -> Option<LimitHit> {
+        let Seen { sample, memory } = seen;
+        let over = |resource, limit: Option<u64>, observed: u64, tolerance: u64| {
+            let limit = limit.filter(|limit| observed > limit.saturating_add(tolerance))?;
+            Some(LimitHit { resource, limit, observed: Some(observed), ended_command: true })
+        };
+        let Watched { memory: most, cpu_time, processes } = self.limits;
+        let (allowed, used) = (cpu_time.map(whole_millis), whole_millis(sample.cpu()));
+        over(LimitedResource::Memory, most, *memory, 0)
+            .or_else(|| over(LimitedResource::Processes, processes, sample.threads, 0))
+            .or_else(|| over(LimitedResource::Cpu, allowed, used, whole_millis(CPU_TOLERANCE) - 1))
+    }
+
+    /// The limits that are looked at.
+    pub(crate) fn limits(&self) -> Watched {
+        self.limits
+    }
+}
+
+/// What a look saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    pub(crate) sample: Sample,
+    /// Memory of the tree, shared pages counted once as far as that was worth finding out.
+    pub(crate) memory: u64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NONE: Watched = Watched { cpu_time: None, processes: None };
+    const NONE: Watched = Watched { memory: None, cpu_time: None, processes: None };
 
     fn check_due(limits: Watched, looks: &[(u64, Option<bool>)]) {
         let start = Instant::now();
@@ -127,8 +147,9 @@ mod tests {
                      expect: Option<(&str, u64, u64)>| {
             let user_cpu = Duration::from_millis(cpu_ms);
             let sample = Sample { threads, user_cpu, ..Sample::default() };
+            let seen = Seen { sample, memory: 0 };
             let watch = Watch::new(Instant::now(), limits);
-            let got = watch.exceeded(&sample).map(|hit| {
+            let got = watch.exceeded(&seen).map(|hit| {
                 (hit.resource.as_str(), hit.limit, hit.observed.expect("because it was measured"))
             });
             assert_eq!(got, expect);
@@ -140,5 +161,10 @@ mod tests {
         let cpu = Watched { cpu_time: Some(Duration::from_secs(2)), ..NONE };
         check(cpu, 9, 2999, None);
         check(cpu, 9, 3000, Some(("cpu", 2000, 3000)));
+        let watch = Watch::new(Instant::now(), Watched { memory: Some(100), ..NONE });
+        let seen = |memory| Seen { memory, ..Seen::default() };
+        assert!(watch.exceeded(&seen(100)).is_none());
+        let hit = watch.exceeded(&seen(101)).expect("because it is over the limit");
+        assert_eq!((hit.resource, hit.observed), (LimitedResource::Memory, Some(101)));
     }
 }

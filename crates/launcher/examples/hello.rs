@@ -3,9 +3,17 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+#[cfg(target_os = "linux")]
 use ringfence_launcher::{Plan, Report, Step, spawn};
+#[cfg(target_os = "linux")]
 use std::{os::fd::AsFd, sync::Arc};
 
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("the launcher is for Linux");
+}
+
+#[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Arc::new(Plan {
         namespaces: 0,

@@ -10,6 +10,8 @@
 //! The crate knows nothing of why a step is there: it has no opinion on what is
 //! safe. What a secure plan looks like is the business of the crate that makes it.
 //!
+//! All of this is Linux. On other systems the crate is the vocabulary of reports alone.
+//!
 //! The one trap: everything in `init` is compiled twice, once without any
 //! library, and must stay free of allocation and of this crate's other modules.
 
@@ -25,7 +27,6 @@ mod plan;
 mod program;
 #[cfg(target_os = "linux")]
 mod reaper;
-#[cfg(target_os = "linux")]
 mod report;
 #[cfg(target_os = "linux")]
 mod service;
@@ -41,8 +42,8 @@ pub use crate::{
         Identity, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, Plan, PlanError, READ_ONLY, Slot, Step,
     },
     reaper::flush_reaper,
-    report::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage},
     service::SocketService,
     spawn::{Carrier, SpawnError, spawn, spawn_by},
     tree::Tree,
 };
+pub use report::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};

@@ -180,13 +180,24 @@ pub enum Step {
         ruleset: Slot,
         /// The rights.
         access: u64,
-        /// Where.
+        /// Where; no symbolic link on the way.
         path: PathBuf,
+        /// Which file it must be.
+        identity: Option<Identity>,
+        /// Nothing is granted, and nothing has failed, when the file is gone or another by now.
+        lenient: bool,
     },
     /// What the init does with the calls that a filter hands to it (see
     /// [`Step::Seccomp`]): it carries connections out itself, so that the socket
     /// that was looked at is the one that is connected to, and it tells which
     /// writes will be refused.
+    ///
+    /// # Caveats
+    /// A Landlock ruleset holds the command and not the init: its rules for TCP and for
+    /// abstract sockets do not hold connections that the init carries out. The other end
+    /// of a Unix socket sees the init as who has connected (`SO_PEERCRED`): the same user
+    /// and group, another process. `/proc` must show the processes of the tree by the
+    /// numbers the init knows them by.
     Watch {
         /// The network namespace is the tree's own, so every socket in it is.
         own_network: bool,
@@ -227,7 +238,10 @@ pub enum Step {
         /// Instructions of classic BPF, eight bytes each.
         program: Vec<[u8; 8]>,
         /// The init listens for the calls that the filter hands on
-        /// (`SECCOMP_RET_USER_NOTIF`).
+        /// (`SECCOMP_RET_USER_NOTIF`). Where it cannot (a filter with a listener is there
+        /// already, or the kernel has none), and without this, the lower half of each such
+        /// answer is what becomes of the call: an error number, or 0 to carry it out.
+        /// [`Report::Started`](crate::Report::Started) says which it is.
         listen: bool,
     },
     /// Final: the three descriptors of the command take their places.
@@ -320,6 +334,14 @@ pub enum PlanError {
         /// What it does.
         step: String,
     },
+    /// A filter is to be listened to, and no step says what the init does with its calls.
+    #[error("step {index} ({step}) needs a step before it that says what is listened for")]
+    NobodyListens {
+        /// Its position.
+        index: usize,
+        /// What it does.
+        step: String,
+    },
     /// The plan is larger than the encoding can say (4 GiB).
     #[error("the plan is too large")]
     TooLarge,
@@ -355,6 +377,10 @@ impl Plan {
         for (index, step) in self.steps.iter().enumerate() {
             if index > first && !step.op().is_final() {
                 return Err(PlanError::Order { index, step: step.to_string() });
+            }
+            let heard = matches!(step, Step::Seccomp { listen: true, .. });
+            if heard && !self.steps[..index].iter().any(|step| step.op() == Op::Watch) {
+                return Err(PlanError::NobodyListens { index, step: step.to_string() });
             }
             if texts(step).iter().any(|text| text.contains(&0)) {
                 return Err(PlanError::Nul { index, step: step.to_string() });
@@ -430,7 +456,10 @@ fn words(step: &Step) -> [u64; 6] {
         Step::RulesetCreate { into, files, network, scopes, size } => {
             [into.0.into(), *files, *network, *scopes, u64::from(*size), 0]
         }
-        Step::RulesetAllow { ruleset, access, .. } => [ruleset.0.into(), *access, 0, 0, 0, 0],
+        Step::RulesetAllow { ruleset, access, identity, lenient, .. } => {
+            let (device, inode) = Identity::words(*identity);
+            [ruleset.0.into(), *access, device, inode, (*lenient).into(), 0]
+        }
         Step::RulesetEnforce { ruleset } => [ruleset.0.into(), 0, 0, 0, 0, 0],
         Step::Rlimit { resource, soft, hard } => [u64::from(*resource), *soft, *hard, 0, 0, 0],
         Step::Exec { candidates, args, env } => {
@@ -544,7 +573,7 @@ impl fmt::Display for Step {
                 "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",
                 into.0
             ),
-            Self::RulesetAllow { ruleset, access, path } => {
+            Self::RulesetAllow { ruleset, access, path, .. } => {
                 write!(f, "allow {access:#x} below `{}` in {}", path.display(), ruleset.0)
             }
             Self::Overlay { into, lower, upper, .. } => write!(
@@ -615,6 +644,11 @@ mod tests {
         check(vec![exec(), Step::Stdio], Err(PlanError::NoExecution));
         let step = Step::Subreaper.to_string();
         check(vec![Step::Stdio, Step::Subreaper, exec()], Err(PlanError::Order { index: 1, step }));
+        let watch = Step::Watch { own_network: true, any_socket: false };
+        let filter = Step::Seccomp { program: vec![[0; 8]], listen: true };
+        check(vec![watch, filter.clone(), exec()], Ok(()));
+        let step = filter.to_string();
+        check(vec![filter, exec()], Err(PlanError::NobodyListens { index: 0, step }));
         let nul = Step::Chdir { path: "a\0b".into() };
         let step = nul.to_string();
         check(vec![nul, exec()], Err(PlanError::Nul { index: 0, step }));

@@ -18,7 +18,7 @@ use crate::{
         sys::{self, Answer, Errno, nr},
         wire,
     },
-    plan::{Plan, PlanError},
+    plan::{Plan, PlanError, Step},
     program,
     tree::Tree,
 };
@@ -116,6 +116,7 @@ const STAGES: [&str; 4] = [MAP_IDS, KEEP_CAPABILITIES, PLACE_DESCRIPTORS, EXECUT
 /// Everything the child needs, prepared before it exists.
 struct Birth {
     namespaces: u64,
+    capabilities: u32,
     uid_map: Vec<u8>,
     gid_map: Vec<u8>,
     /// Control socket, plan, and the three of the command.
@@ -145,6 +146,7 @@ fn start(
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
     let mut birth = Birth {
         namespaces: plan.namespaces,
+        capabilities: needed_capabilities(plan),
         uid_map: format!("{uid} {uid} 1\n").into_bytes(),
         gid_map: format!("{gid} {gid} 1\n").into_bytes(),
         descriptors: [
@@ -282,7 +284,7 @@ fn forked(birth: &mut Birth) -> ! {
 fn get_ready(birth: &Birth) -> Result<usize, (usize, Errno)> {
     if birth.namespaces & libc::CLONE_NEWUSER as u64 != 0 {
         map_ids(birth).map_err(|errno| (0, errno))?;
-        keep_capabilities().map_err(|errno| (1, errno))?;
+        keep_capabilities(birth.capabilities).map_err(|errno| (1, errno))?;
     }
     place_descriptors(birth).map_err(|errno| (2, errno))
 }
@@ -294,15 +296,24 @@ fn map_ids(birth: &Birth) -> Result<(), Errno> {
     sys::write_file(b"/proc/self/gid_map\0", &birth.gid_map).map(|_| ())
 }
 
+/// The capabilities that the set-up of a plan needs, as a set.
+fn needed_capabilities(plan: &Plan) -> u32 {
+    /// `CAP_SETPCAP`, `CAP_NET_ADMIN`, `CAP_SYS_PTRACE`, `CAP_SYS_ADMIN`.
+    const ALWAYS: [usize; 4] = [8, sys::NET_ADMIN, sys::SYS_PTRACE, 21];
+    /// `CAP_CHOWN`, `CAP_DAC_OVERRIDE` and `CAP_FOWNER`: a layer copies files of the caller's, and
+    /// its scratch directory has no rights for anybody.
+    const FOR_A_LAYER: u32 = 1 | 1 << 1 | 1 << 3;
+    let always = ALWAYS.iter().fold(0, |set, capability| set | 1 << capability);
+    let layer = plan.steps.iter().any(|step| matches!(step, Step::Overlay { .. }));
+    if layer { always | FOR_A_LAYER } else { always }
+}
+
 /// An execution takes all capabilities from who is not user 0, except ambient ones.
-fn keep_capabilities() -> Result<(), Errno> {
+fn keep_capabilities(set: u32) -> Result<(), Errno> {
     const PR_CAP_AMBIENT: usize = 47;
     const PR_CAP_AMBIENT_RAISE: usize = 2;
-    /// `CAP_SETPCAP`, `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`.
-    const NEEDED: [usize; 3] = [8, 12, 21];
-    let set = NEEDED.iter().fold(0_u32, |set, capability| set | 1 << capability);
     sys::set_capabilities(set)?;
-    for capability in NEEDED {
+    for capability in (0..32).filter(|capability| set & 1 << capability != 0) {
         sys::numbers(nr::PRCTL, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0])?;
     }
     Ok(())

@@ -8,14 +8,18 @@ use crate::{
     init::wire,
     plan::Plan,
     reaper,
-    report::Report,
+    report::{Denied, Report},
     service::{SocketService, receive_with_descriptor},
 };
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+/// Longest datagram of the init: a refusal with a path.
+const LONGEST: usize = 8192;
 
 /// A running tree. Dropping it kills every process of it.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Tree {
     control: OwnedFd,
     plan: Arc<Plan>,
     sockets: Mutex<Option<SocketService>>,
+    /// Refusals by the number that the init gave them, which counts them from 1.
+    told: Mutex<Vec<Denied>>,
 }
 
 impl Tree {
@@ -34,6 +40,7 @@ impl Tree {
             pidfd: Some(pidfd),
             control,
             plan,
+            told: Mutex::default(),
             sockets: Mutex::default(),
         }
     }
@@ -67,17 +74,41 @@ impl Tree {
         self.receive(0)
     }
 
+    /// The next report, left where it is for [`Tree::next_report`]; waits at most `patience` for
+    /// it. `None` when none has come by then, or the init is gone.
+    ///
+    /// # Errors
+    /// What poll(2) and recv(2) say.
+    pub fn peek_report(&self, patience: Duration) -> io::Result<Option<Report>> {
+        let mut entry =
+            libc::pollfd { fd: self.control.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let limit = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one entry.
+        match unsafe { libc::poll(&raw mut entry, 1, limit) } {
+            0 => Ok(None),
+            1.. => self.receive(libc::MSG_PEEK | libc::MSG_DONTWAIT),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
     fn receive(&self, flags: libc::c_int) -> io::Result<Option<Report>> {
-        let mut bytes = [0_u8; 64];
+        let mut bytes = [0_u8; LONGEST];
         loop {
             match receive_with_descriptor(&self.control, &mut bytes, flags) {
                 Ok((0, _)) => return Ok(None),
                 Ok((n, descriptor)) => {
-                    if let Some(channel) = descriptor {
+                    let peeked = flags & libc::MSG_PEEK != 0;
+                    // One that is left where it is brings another with it when it is fetched.
+                    if let Some(channel) = descriptor.filter(|_| !peeked) {
                         *self.offered() = Some(SocketService::new(channel));
                     }
-                    let report = Report::decode(&bytes[..n], |index| self.describe(index));
-                    if report.is_some() {
+                    let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                    let describe = |index| self.describe(index);
+                    let report = Report::decode(&bytes[..n], describe, &mut told);
+                    if report.is_some() || peeked {
                         return Ok(report);
                     }
                 }

@@ -157,8 +157,10 @@ fn letting_go_kills_the_tree() {
 #[test]
 fn a_signal_reaches_everyone_even_who_is_stopped() {
     everywhere(|carrier, namespaces| {
-        let script = "sh -c 'trap \"echo child; exit\" TERM; echo up; kill -STOP $$; sleep 1000' &
-                      trap 'wait; echo parent; exit 9' TERM; wait; wait";
+        // The trap comes first: who has said it is up is ready, however slow the machine.
+        let script = "trap 'wait; echo parent; exit 9' TERM
+                      sh -c 'trap \"echo child; exit\" TERM; echo up; kill -STOP $$; sleep 1000' &
+                      wait; wait";
         let (tree, mut output) = start(carrier, plan(namespaces, script));
         let mut line = String::new();
         output.read_line(&mut line).expect("the command is up");

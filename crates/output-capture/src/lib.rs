@@ -37,6 +37,7 @@ mod forms;
 mod hits;
 mod keep;
 mod options;
+mod pipe;
 mod prefilter;
 mod pump;
 mod redactor;
@@ -52,6 +53,7 @@ pub use options::{
     CustomPattern, Encoding, Multiline, PatternError, RedactionOptions, RedactionWarning,
     UnknownEncoding, is_key_name,
 };
+pub use pipe::enlarge;
 pub use pump::{Observer, PumpOptions, pump};
 pub use redactor::{Redaction, Redactor};
 pub use report::{Kept, SinkFailure, StreamReport};

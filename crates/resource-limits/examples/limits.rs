@@ -11,6 +11,7 @@ use ringfence_resource_limits::{Context, Ending, Limits, attribute, hard_ceiling
 
 fn main() -> Result<(), Box<dyn Error>> {
     let limits = Limits {
+        memory: None,
         cpu_time: Some(Duration::from_millis(1500)),
         processes: Some(64),
         open_files: Some(256),

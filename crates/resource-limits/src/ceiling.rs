@@ -5,8 +5,6 @@
 
 use std::io;
 
-use nix::sys::resource::{Resource as NixResource, getrlimit};
-
 use crate::Resource;
 
 /// The kernel would not say what limit holds.
@@ -33,18 +31,53 @@ pub struct CeilingError {
 ///
 /// `getrlimit(2)`.
 pub fn hard_ceiling(resource: Resource) -> Result<u64, CeilingError> {
-    getrlimit(kernel_name(resource))
-        .map(|(_soft, hard)| hard)
-        .map_err(|errno| CeilingError { resource, source: errno.into() })
+    kernel::hard(resource).map_err(|source| CeilingError { resource, source })
 }
 
-fn kernel_name(resource: Resource) -> NixResource {
-    match resource {
-        Resource::CpuTime => NixResource::RLIMIT_CPU,
-        Resource::FileSize => NixResource::RLIMIT_FSIZE,
-        Resource::Core => NixResource::RLIMIT_CORE,
-        Resource::Processes => NixResource::RLIMIT_NPROC,
-        Resource::OpenFiles => NixResource::RLIMIT_NOFILE,
+#[cfg(target_os = "linux")]
+mod kernel {
+    use std::io;
+
+    use nix::sys::resource::{Resource as Name, getrlimit};
+
+    use crate::Resource;
+
+    pub(super) fn hard(resource: Resource) -> io::Result<u64> {
+        getrlimit(name(resource)).map(|(_soft, hard)| hard).map_err(Into::into)
+    }
+
+    pub(super) fn name(resource: Resource) -> Name {
+        match resource {
+            Resource::CpuTime => Name::RLIMIT_CPU,
+            Resource::FileSize => Name::RLIMIT_FSIZE,
+            Resource::Core => Name::RLIMIT_CORE,
+            Resource::Processes => Name::RLIMIT_NPROC,
+            Resource::OpenFiles => Name::RLIMIT_NOFILE,
+        }
+    }
+}
+
+/// The other library: nix has no name for the limit of processes on macOS.
+#[cfg(not(target_os = "linux"))]
+mod kernel {
+    use std::io;
+
+    use rustix::process::{Resource as Name, getrlimit};
+
+    use crate::Resource;
+
+    pub(super) fn hard(resource: Resource) -> io::Result<u64> {
+        Ok(getrlimit(name(resource)).maximum.unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn name(resource: Resource) -> Name {
+        match resource {
+            Resource::CpuTime => Name::Cpu,
+            Resource::FileSize => Name::Fsize,
+            Resource::Core => Name::Core,
+            Resource::Processes => Name::Nproc,
+            Resource::OpenFiles => Name::Nofile,
+        }
     }
 }
 
@@ -61,7 +94,7 @@ mod tests {
             Resource::Processes,
             Resource::OpenFiles,
         ] {
-            assert_eq!(kernel_name(resource) as u32, resource.raw(), "{resource:?}");
+            assert_eq!(kernel::name(resource) as u32, resource.raw(), "{resource:?}");
             hard_ceiling(resource).expect("because getrlimit is open to everybody");
         }
     }

@@ -40,8 +40,10 @@ impl fmt::Display for Enforced {
     }
 }
 
+const NO_MEMORY: Enforced = Enforced::None("no resource limit counts the memory of a tree");
+
 impl Limits {
-    /// How far `setrlimit(2)` keeps each limit that is set here, in the order CPU, processes, open
+    /// How far `setrlimit(2)` keeps each limit that is set here, in the order memory, CPU, processes, open
     /// files, file size.
     ///
     /// # References
@@ -49,6 +51,9 @@ impl Limits {
     /// `setrlimit(2)`; for `RLIMIT_NPROC` in user namespaces `copy_process` in `kernel/fork.c`.
     #[must_use]
     pub fn enforced(&self, context: Context) -> Vec<(LimitedResource, Enforced)> {
+        // Other systems have no user namespaces.
+        let own = context.own_user_namespace && cfg!(target_os = "linux");
+        let context = Context { own_user_namespace: own, ..context };
         let processes = match context {
             Context { real_root: true, .. } => {
                 Enforced::None("the kernel exempts root from RLIMIT_NPROC")
@@ -59,6 +64,7 @@ impl Limits {
             Context { own_user_namespace: true, .. } => Enforced::Full,
         };
         [
+            self.memory.map(|_| (LimitedResource::Memory, NO_MEMORY)),
             self.cpu_time
                 .map(|_| (LimitedResource::Cpu, Enforced::Partial("for each process by itself"))),
             self.processes.map(|_| (LimitedResource::Processes, processes)),
@@ -98,6 +104,7 @@ mod tests {
         check(processes, true, false, &[exempt]);
         check(
             Limits {
+                memory: Some(1),
                 cpu_time: Some(Duration::from_secs(1)),
                 processes: None,
                 open_files: Some(3),
@@ -105,7 +112,12 @@ mod tests {
             },
             false,
             true,
-            &["cpu partial: for each process by itself", "open_files full", "file_size full"],
+            &[
+                "memory none: no resource limit counts the memory of a tree",
+                "cpu partial: for each process by itself",
+                "open_files full",
+                "file_size full",
+            ],
         );
     }
 }

@@ -27,5 +27,5 @@ pub use ceiling::{CeilingError, hard_ceiling};
 pub use enforced::{Context, Enforced};
 pub use hit::{Ending, LimitHit, LimitedResource, attribute};
 pub use limits::{Limits, Resource, Rlimit};
-pub use sample::{Sample, SampleError, sample};
+pub use sample::{CAN_SAMPLE, Sample, SampleError, proportional_memory, sample};
 pub use usage::Usage;

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-/// The kernel's `RLIM_INFINITY` on every 64-bit Linux.
+/// The kernel's `RLIM_INFINITY` on every 64-bit Linux. On macOS it is half of that, which a
+/// ceiling brings in: nothing there can be above it.
 const INFINITY: u64 = u64::MAX;
 
 /// A resource that `setrlimit(2)` can limit and this crate makes use of.
@@ -27,23 +28,25 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// The number that Linux gives this resource.
+    /// The number that this system gives the resource.
     ///
     /// # Caveats
     ///
-    /// These are the numbers of `asm-generic/resource.h`: x86, ARM, RISC-V, POWER and s390. MIPS,
-    /// SPARC and Alpha number three of them otherwise.
+    /// Those of Linux are the numbers of `asm-generic/resource.h`: x86, ARM, RISC-V, POWER and
+    /// s390. MIPS, SPARC and Alpha number three of them otherwise.
     ///
     /// # References
     ///
-    /// `setrlimit(2)`, `include/uapi/asm-generic/resource.h`.
+    /// `setrlimit(2)`; `include/uapi/asm-generic/resource.h` of Linux, `bsd/sys/resource.h` of XNU.
     #[must_use]
     pub const fn raw(self) -> u32 {
         match self {
             Self::CpuTime => 0,
             Self::FileSize => 1,
             Self::Core => 4,
+            Self::Processes if cfg!(target_os = "macos") => 7,
             Self::Processes => 6,
+            Self::OpenFiles if cfg!(target_os = "macos") => 8,
             Self::OpenFiles => 7,
         }
     }
@@ -82,6 +85,9 @@ impl Rlimit {
 /// included, that nobody asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Memory of the whole tree, in bytes. No resource limit of the kernel says that: whoever sets it
+    /// keeps it, by a cgroup or by looking. Default: none.
+    pub memory: Option<u64>,
     /// CPU time of each process. Rounded up to whole seconds, at least one. Default: none.
     pub cpu_time: Option<Duration>,
     /// Processes and threads alive at once. Default: none.
@@ -168,6 +174,7 @@ mod tests {
         check(cpu(Duration::ZERO), INFINITY, &[(Core, 0, 0), (CpuTime, 1, 2)]);
         check(cpu(Duration::from_secs(3)), 3, &[(Core, 0, 0), (CpuTime, 3, 3)]);
         let all = Limits {
+            memory: Some(1),
             cpu_time: Some(Duration::from_secs(9)),
             processes: Some(64),
             open_files: Some(0),
@@ -198,6 +205,7 @@ mod tests {
             nanos: u64, seconds: u64, count: u64, ceiling: u64,
         ) {
             let limits = Limits {
+                memory: Some(count),
                 cpu_time: Some(Duration::new(seconds, (nanos % 1_000_000_000) as u32)),
                 processes: Some(count),
                 open_files: Some(count),
@@ -212,6 +220,7 @@ mod tests {
         #[test]
         fn no_limit_turns_into_infinity(seconds: u64, count: u64) {
             let limits = Limits {
+                memory: None,
                 cpu_time: Some(Duration::from_secs(seconds)),
                 processes: Some(count),
                 open_files: Some(count),

@@ -41,7 +41,7 @@ impl Sample {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
-    /// The root is gone, or this system has no such file.
+    /// The root is gone, or `/proc` is not mounted.
     #[error("failed to read `{path}`", path = path.display())]
     Root {
         /// The file.
@@ -50,6 +50,9 @@ pub enum SampleError {
         #[source]
         source: io::Error,
     },
+    /// This system has no such file at all.
+    #[error("the processes of a tree cannot be counted on this system")]
+    Unsupported,
     /// The kernel's answer has another shape than `proc(5)` promises.
     #[error("cannot understand `{path}`", path = path.display())]
     Format {
@@ -57,6 +60,9 @@ pub enum SampleError {
         path: PathBuf,
     },
 }
+
+/// Whether this system lets a tree be looked at: it needs `/proc` as Linux has it.
+pub const CAN_SAMPLE: bool = cfg!(target_os = "linux");
 
 /// Reads what the processes below `root` use; `root` itself is the one that reaps their orphans
 /// and counts only for what it has reaped.
@@ -73,6 +79,9 @@ pub enum SampleError {
 ///
 /// `proc_pid_stat(5)`, `proc_tid_children(5)` (Linux 3.5 with `CONFIG_PROC_CHILDREN`).
 pub fn sample(root: u32, at_most: u64) -> Result<Sample, SampleError> {
+    if !CAN_SAMPLE {
+        return Err(SampleError::Unsupported);
+    }
     let units = Units::of_this_system();
     let mut sample = Sample::default();
     let stat = read_stat(root)?;
@@ -93,6 +102,46 @@ pub fn sample(root: u32, at_most: u64) -> Result<Sample, SampleError> {
         waiting.extend(children(pid));
     }
     Ok(sample)
+}
+
+/// The memory of the processes below `root`, each page that several of them share counted in parts
+/// that add up to one, in bytes: what the tree as a whole takes.
+///
+/// Costs a walk of every page table, so it is for the moment when [`Sample::memory_bytes`], which
+/// is never less, is over a limit. A process that does not let itself be looked at counts with its
+/// resident memory. Stops after `at_most` processes.
+///
+/// # Errors
+///
+/// As [`sample()`].
+///
+/// # References
+///
+/// `proc_pid_smaps(5)`, `smaps_rollup` (Linux 4.14), field `Pss`.
+pub fn proportional_memory(root: u32, at_most: u64) -> Result<u64, SampleError> {
+    let units = Units::of_this_system();
+    read_stat(root)?;
+    let (mut bytes, mut seen) = (0_u64, 0);
+    let mut waiting = children(root);
+    while let Some(pid) = waiting.pop() {
+        let Ok(stat) = read_stat(pid) else { continue };
+        let resident = stat.resident_pages.saturating_mul(units.page_bytes);
+        bytes = bytes.saturating_add(proportional(pid).unwrap_or(resident));
+        seen += 1;
+        if seen >= at_most {
+            break;
+        }
+        waiting.extend(children(pid));
+    }
+    Ok(bytes)
+}
+
+/// The `Pss:` line, which is in KiB.
+fn proportional(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 /// What `/proc` counts in.

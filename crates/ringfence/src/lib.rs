@@ -34,6 +34,7 @@
 //! | [`resource_limits`] | what it may use up |
 //! | [`output_capture`] | its output: redacted, bounded, delivered |
 //! | [`network`] | which destinations it may reach |
+//! | [`workspace`] | what a run leaves on the host: layers of changes, quarantine |
 //!
 //! The trap: a [`Runner`] is a snapshot. The config file and the caller's environment are read when
 //! it is made, not at each run.
@@ -60,6 +61,7 @@ pub use ringfence_output_capture as output_capture;
 pub use ringfence_policy as policy;
 pub use ringfence_resource_limits as resource_limits;
 pub use ringfence_sandbox as sandbox;
+pub use ringfence_workspace as workspace;
 
 pub use ringfence_executor::{
     Capture, Captured, Event, EventKind, Explanation, Kept, Outcome, OutcomeKind, OutputEvents,

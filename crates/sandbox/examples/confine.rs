@@ -12,7 +12,7 @@ use std::{env, os::fd::AsFd, time::Duration};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = env::current_dir()?;
     let home = env::var_os("HOME").map(Into::into);
-    let sandbox = Sandbox::prepare(&SandboxSpec {
+    let sandbox = Sandbox::prepare_by_trying(&SandboxSpec {
         confinement: Confinement::Sandbox,
         strict: false,
         files: Files::View(FileView {

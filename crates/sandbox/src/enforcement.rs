@@ -49,10 +49,10 @@ impl Enforcement {
         self.0.iter().map(|(name, level)| (*name, level))
     }
 
-    /// The first of these properties that was asked for and is short of full.
+    /// The first property that was asked for and is short of full.
     #[must_use]
-    pub fn first_gap_in(&self, properties: &[&str]) -> Option<(&'static str, &Level)> {
-        self.iter().find(|(name, level)| properties.contains(name) && !level.is_full())
+    pub fn first_gap(&self) -> Option<(&'static str, &Level)> {
+        self.iter().find(|(_, level)| !level.is_full())
     }
 }
 

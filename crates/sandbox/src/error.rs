@@ -1,6 +1,7 @@
 //! What can go wrong between a specification and a running tree.
 
-use ringfence_launcher::{SpawnError, StepFailure};
+use crate::SpawnError;
+use ringfence_launcher::StepFailure;
 use std::{io, path::PathBuf};
 use thiserror::Error;
 
@@ -56,6 +57,18 @@ pub enum SandboxError {
         property: &'static str,
         /// How far it holds.
         level: String,
+        /// What would bring the rest, where this machine is what is short of it.
+        remedy: Option<String>,
+    },
+    /// The specification names something that cannot be kept by what this machine gives.
+    #[error("cannot hold {what}: {why}")]
+    CannotHold {
+        /// What the specification names.
+        what: String,
+        /// Why it cannot be.
+        why: String,
+        /// What would bring it.
+        remedy: String,
     },
     /// The tree could not be started.
     #[error("cannot start the sandbox")]
@@ -74,10 +87,16 @@ impl SandboxError {
             Self::Path { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("create `{}` or leave it out", path.display()))
             }
-            Self::Unavailable { remedy, .. } => Some(remedy.clone()),
-            Self::NotFull { .. } => {
+            Self::Unavailable { remedy, .. } | Self::CannotHold { remedy, .. } => {
+                Some(remedy.clone())
+            }
+            Self::NotFull { remedy: Some(remedy), .. } => {
+                Some(format!("{remedy}; or set `isolation = \"best_effort\"`"))
+            }
+            Self::NotFull { remedy: None, .. } => {
                 Some("set `isolation = \"best_effort\"`, or see `ringfence doctor`".into())
             }
+            Self::Step(_) => Some("see `ringfence doctor`".into()),
             _ => None,
         }
     }

@@ -1,19 +1,21 @@
 //! A sandbox: prepared once, started any number of times.
 
 use crate::{
-    enforcement::{Backend, Enforcement, Level},
+    enforcement::{Backend, Enforcement},
     error::SandboxError,
     linux::{
-        describe,
-        host::Host,
-        mounts,
+        describe, doctor,
+        host::{Host, Located},
+        landlock, levels, mounts,
         plan::{self, Frame},
+        reach::{check, reach, unheld},
+        rung::{self, Ground, Rung},
     },
-    spec::{Confinement, Files, Network, Process, SandboxSpec, Stdio},
+    spec::{Confinement, Files, Process, SandboxSpec, Stdio, Trace},
     unheld::Unheld,
 };
-use ringfence_launcher::{SpawnError, Tree, landlock_abi};
-use std::{io, os::fd::AsFd, path::Path, sync::Arc};
+use ringfence_launcher::{Plan, Report, Tree, landlock_abi};
+use std::{os::fd::AsFd, path::Path, sync::Arc, time::Duration};
 
 /// A sandbox, ready to be started any number of times.
 ///
@@ -32,24 +34,50 @@ impl Sandbox {
     /// Looks at the host and decides how the specification is enforced. Starts
     /// no process and walks no tree.
     ///
+    /// What the kernel will refuse is not known before the first start of a process: until then
+    /// the sandbox is the best one. See [`Sandbox::fall_back`].
+    ///
     /// # Errors
     /// When a path cannot be used, or full enforcement was asked for and is not
     /// to be had.
     pub fn prepare(spec: &SandboxSpec) -> Result<Self, SandboxError> {
-        let host = Host::look(spec, landlock_abi())?;
-        let places =
-            host.writable.len() + host.readable.len() + host.hidden.len() + host.pinned.len();
-        if places > mounts::MOST_PLACES - 32 {
-            return Err(SandboxError::TooManyPaths {
-                count: places,
-                most: mounts::MOST_PLACES - 32,
-            });
+        Self::on(spec, rung::known(spec))
+    }
+
+    /// Like [`Sandbox::prepare`], but what the kernel refuses is tried before: what is said of
+    /// this sandbox is what a start would find. Takes a few milliseconds, once a process.
+    ///
+    /// # Errors
+    /// As [`Sandbox::prepare`], and when there is no sandbox to be had on this machine.
+    pub fn prepare_by_trying(spec: &SandboxSpec) -> Result<Self, SandboxError> {
+        let ground = rung::known(spec);
+        if spec.confinement == Confinement::Sandbox && !rung::is_proven(spec, &ground) {
+            let found = rung::find(spec, ground.rung)?;
+            rung::replace(spec, &ground, &found);
+            return Self::on(spec, found);
         }
-        let enforcement = enforcement(spec, &host);
+        Self::on(spec, ground)
+    }
+
+    /// Like [`Sandbox::prepare`], on a given rung of the ladder.
+    ///
+    /// # Errors
+    /// As [`Sandbox::prepare`], and when the rung cannot give what is asked for.
+    pub fn prepare_on(spec: &SandboxSpec, rung: Rung) -> Result<Self, SandboxError> {
+        let mut ground = Ground::new(rung, None);
+        ground.deaf = ground.deaf.or(rung::known(spec).deaf);
+        Self::on(spec, ground)
+    }
+
+    pub(crate) fn on(spec: &SandboxSpec, ground: Ground) -> Result<Self, SandboxError> {
+        let host = look(spec, ground)?;
+        let enforcement = levels::levels(spec, &host);
         if spec.strict
-            && let Some((property, level)) = enforcement.first_gap_in(OF_NAMESPACES)
+            && spec.confinement == Confinement::Sandbox
+            && let Some((property, level)) = enforcement.first_gap()
         {
-            return Err(SandboxError::NotFull { property, level: level.to_string() });
+            let remedy = host.ground.why.is_some().then(doctor::remedy);
+            return Err(SandboxError::NotFull { property, level: level.to_string(), remedy });
         }
         let frame = plan::frame(spec, &host);
         Ok(Self { spec: spec.clone(), host, frame, enforcement })
@@ -58,9 +86,10 @@ impl Sandbox {
     /// What carries the sandbox out.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        match self.spec.confinement {
-            Confinement::Host => Backend::Host,
-            Confinement::Sandbox => Backend::LinuxNamespaces,
+        match (self.spec.confinement, self.host.ground.rung) {
+            (Confinement::Host, _) => Backend::Host,
+            (Confinement::Sandbox, Rung::Landlock) => Backend::LinuxLandlock,
+            (Confinement::Sandbox, Rung::Namespaces | Rung::OuterProc) => Backend::LinuxNamespaces,
         }
     }
 
@@ -86,17 +115,32 @@ impl Sandbox {
     /// The command can have no `/tmp` of its own here: give it a directory as [`Process::temp`].
     #[must_use]
     pub fn wants_temp(&self) -> bool {
-        self.backend() == Backend::LinuxLandlock
+        self.frame.temp.is_some()
     }
 
-    /// The next weaker sandbox that this host may give, when `error` says that it refuses this
-    /// one; `None` when the error says something else, or nothing weaker would do.
+    /// The next weaker sandbox that this machine gives, when `error`, of a start of this one,
+    /// comes of the kernel refusing a wall; `None` when it does not. Refusals are tried again
+    /// with a plan of their own, so that no path of the run's can pass for one. Where a command
+    /// has run in this process, a later refusal is a failure and no reason for less.
     ///
     /// # Errors
-    /// As [`Sandbox::prepare`], for the weaker sandbox.
+    /// As [`Sandbox::prepare`], for the weaker sandbox; [`SandboxError::Unavailable`] when no
+    /// sandbox stands here at all.
     pub fn fall_back(&self, error: &SandboxError) -> Option<Result<Self, SandboxError>> {
-        let _ = error;
-        None
+        let better = &self.host.ground;
+        if self.spec.confinement == Confinement::Host
+            || !rung::may_be_refusal(error)
+            || rung::is_proven(&self.spec, better)
+        {
+            return None;
+        }
+        let found = match rung::find(&self.spec, better.rung) {
+            Ok(found) if found.rung == better.rung && found.deaf == better.deaf => return None,
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        rung::replace(&self.spec, better, &found);
+        Some(Self::on(&self.spec, found))
     }
 
     /// Whether this sandbox keeps `path` from being opened, whatever its mode. By the text of the
@@ -122,87 +166,103 @@ impl Sandbox {
     /// The steps, a line each.
     ///
     /// # Errors
-    /// When a text of the process has a NUL byte.
+    /// When a text of the process has a NUL byte, or its directory for temporary files cannot
+    /// be used.
     pub fn plan_text(&self, process: &Process) -> Result<String, SandboxError> {
-        Ok(plan::plan(&self.frame, process)?.to_string())
+        Ok(self.plan(process)?.to_string())
     }
 
     /// Starts a command. What goes wrong from here on is told by the reports of
-    /// the tree.
+    /// the tree; but for the first start of a process, which waits until it is known whether the
+    /// kernel refuses one of the walls.
     ///
     /// # Errors
-    /// When the process cannot be made, or a text of it has a NUL byte.
+    /// When the process cannot be made, a text of it has a NUL byte, or a wall is refused: then
+    /// [`Sandbox::fall_back`] may know a weaker sandbox.
     pub fn start(&self, process: &Process, stdio: &Stdio) -> Result<Tree, SandboxError> {
-        let plan = Arc::new(plan::plan(&self.frame, process)?);
+        let plan = Arc::new(self.plan(process)?);
         let descriptors = [stdio.stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
-        ringfence_launcher::spawn(&plan, descriptors).map_err(explain)
+        let tree = ringfence_launcher::spawn(&plan, descriptors).map_err(rung::explain)?;
+        if self.spec.confinement == Confinement::Sandbox
+            && !rung::is_proven(&self.spec, &self.host.ground)
+        {
+            self.prove(&plan, &tree)?;
+        }
+        Ok(tree)
+    }
+
+    /// Takes the first report as proof, or as a refusal, and leaves it for the caller.
+    fn prove(&self, plan: &Plan, tree: &Tree) -> Result<(), SandboxError> {
+        /// A start takes a millisecond; one that hangs in a file system is not waited for.
+        const PATIENCE: Duration = Duration::from_secs(2);
+        match tree.peek_report(PATIENCE) {
+            Ok(Some(Report::Failed(failure))) if !failure.is_exec() => {
+                match rung::is_wall(plan.steps.get(failure.index), failure.errno()) {
+                    true => Err(SandboxError::Step(failure)),
+                    false => Ok(()),
+                }
+            }
+            Ok(Some(_)) => {
+                rung::prove(&self.spec, &self.host.ground);
+                Ok(())
+            }
+            // Nothing known yet: the caller will hear of it.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    fn plan(&self, process: &Process) -> Result<Plan, SandboxError> {
+        let temp = process.temp.as_ref().filter(|_| self.wants_temp());
+        let temp = temp.map(|path| {
+            let role = "directory for temporary files";
+            Located::look(path).map_err(|source| SandboxError::Path {
+                role,
+                path: path.clone(),
+                source,
+            })
+        });
+        plan::plan(&self.frame, process, temp.transpose()?.as_ref())
+    }
+
+    /// A plan with all these walls, whose program does not exist.
+    pub(crate) fn probe(&self) -> Arc<Plan> {
+        Arc::new(plan::probe(self.frame.namespaces, &self.frame.setup, &self.frame.walls))
     }
 }
 
-/// A refusal of namespaces is the one failure a user meets and can mend.
-fn explain(error: SpawnError) -> SandboxError {
-    const REMEDY: &str = "see `ringfence doctor` for what is refused here and how to allow it; \
-                          `mode = \"host\"` runs without a sandbox";
-    let why = match &error {
-        SpawnError::Clone(source) => match source.raw_os_error() {
-            Some(libc::EPERM) => "user namespaces are refused to this user",
-            Some(libc::ENOSPC | libc::EUSERS) => "no further user namespace may be made",
-            Some(libc::EINVAL | libc::ENOSYS) => "the kernel has no user namespaces",
-            _ => return SandboxError::Spawn(error),
-        },
-        SpawnError::Birth { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            "a user namespace can be made but not used"
-        }
-        _ => return SandboxError::Spawn(error),
-    };
-    SandboxError::Unavailable { why: format!("{why} ({error})"), remedy: REMEDY.to_owned() }
-}
-
-/// The properties that strict isolation is about: what namespaces give.
-const OF_NAMESPACES: &[&str] = &["files", "hidden", "network", "processes", "ipc"];
-
-/// How far each property holds that the specification asks for.
-fn enforcement(spec: &SandboxSpec, host: &Host) -> Enforcement {
-    let mut enforcement = Enforcement::default();
+/// Everything that the plan depends on.
+fn look(spec: &SandboxSpec, ground: Ground) -> Result<Host, SandboxError> {
+    let mut host = Host::look(spec, landlock_abi())?;
+    host.ground = ground;
     if spec.confinement == Confinement::Host {
-        return enforcement;
+        return Ok(host);
     }
-    if matches!(spec.files, Files::View(_)) {
-        enforcement.set("files", files(host.landlock_abi));
-        enforcement.set("hidden", Level::Full);
+    if let Some(why) = host.ground.deaf.clone().filter(|_| spec.trace == Trace::Reads) {
+        let what = "the trace of reads".to_owned();
+        return Err(SandboxError::CannotHold { what, why, remedy: doctor::remedy() });
     }
-    if spec.network == Network::Deny {
-        enforcement.set("network", Level::Full);
+    if host.ground.rung == Rung::Landlock {
+        without_mounts(spec, &mut host)?;
+    } else {
+        mounts::check(&host)?;
     }
-    enforcement.set("processes", Level::Full);
-    enforcement.set("ipc", ipc(spec, host.landlock_abi));
-    enforcement.set("unix_sockets", unix_sockets(spec));
-    enforcement.set("system_calls", Level::Full);
-    enforcement
+    Ok(host)
 }
 
-fn files(abi: u32) -> Level {
-    if abi >= plan::LEAST_ABI {
-        return Level::Full;
+fn without_mounts(spec: &SandboxSpec, host: &mut Host) -> Result<(), SandboxError> {
+    if host.landlock_abi < landlock::LEAST_ABI {
+        let why = match host.landlock_abi {
+            0 => "this kernel has no Landlock".to_owned(),
+            abi => format!("interface {abi} of Landlock cannot move files between directories"),
+        };
+        return Err(SandboxError::Unavailable { why, remedy: doctor::remedy() });
     }
-    let why = "without Landlock a file given as standard input can be opened again for writing";
-    Level::Partial(why.to_owned())
-}
-
-fn ipc(spec: &SandboxSpec, abi: u32) -> Level {
-    if spec.network == Network::Inherit && abi < 6 {
-        let why = "abstract sockets of the host can be reached on the host's network";
-        return Level::Partial(why.to_owned());
+    if let Files::View(view) = &spec.files {
+        check(host, view)?;
+        host.grants = reach(host, view, &spec.workspace);
+        host.unheld.extend(unheld(host));
+        host.unheld.sort();
+        host.unheld.dedup();
     }
-    Level::Full
-}
-
-fn unix_sockets(spec: &SandboxSpec) -> Level {
-    let why = match spec.files {
-        Files::Inherit => "the host's files are shared, and the sockets among them",
-        Files::View(_) => {
-            "the host's sockets outside /run, /tmp and /var/tmp can be connected to where their modes allow it"
-        }
-    };
-    Level::Partial(why.to_owned())
+    Ok(())
 }

@@ -2,92 +2,21 @@
 //!
 //! Each refusal is tried twice: it must fail inside and succeed outside.
 #![cfg(target_os = "linux")]
+#![cfg(target_os = "linux")]
 
+#[path = "support/place.rs"]
+mod place;
+mod support;
+
+use place::place;
 use ringfence_sandbox::{
-    Confinement, ExitStatus, FileView, Files, Network, Process, Program, Report, Sandbox,
-    SandboxError, SandboxSpec, Stdio, Trace, UnixSockets,
+    Confinement, FileView, Files, Network, Report, Sandbox, SandboxError, SandboxSpec, Stdio,
 };
 use std::{
     fs::{self, File},
-    io::Read,
     path::{Path, PathBuf},
-    time::Duration,
 };
-use tempfile::TempDir;
-
-/// A directory outside every private one, so that the host's view counts: with the
-/// build, or in the home directory of whoever cannot write there.
-fn place() -> TempDir {
-    let home = || tempfile::tempdir_in(std::env::var_os("HOME").unwrap_or_default());
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-        .or_else(|_| home())
-        .expect("a directory can be made")
-}
-
-fn spec(workspace: &Path, view: FileView) -> SandboxSpec {
-    SandboxSpec {
-        confinement: Confinement::Sandbox,
-        strict: false,
-        files: Files::View(view),
-        network: Network::Deny,
-        unix_sockets: UnixSockets::Private,
-        trace: Trace::Changes,
-        workspace: workspace.to_owned(),
-    }
-}
-
-fn process(cwd: &Path, script: &str) -> Process {
-    Process {
-        program: Program::Search { name: "sh".into(), path: "/nonexistent:/bin:/usr/bin".into() },
-        args: vec!["sh".into(), "-c".into(), script.into()],
-        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-        cwd: cwd.to_owned(),
-        rlimits: Vec::new(),
-        linger: Duration::from_millis(20),
-        temp: None,
-    }
-}
-
-fn run_in(spec: &SandboxSpec, script: &str) -> (ExitStatus, String) {
-    let sandbox = Sandbox::prepare(spec).expect("the sandbox can be prepared");
-    let (mut reader, writer) = std::io::pipe().expect("a pipe can be had");
-    let stdio = Stdio {
-        stdin: File::open("/dev/null").expect("/dev/null is there").into(),
-        stdout: writer.try_clone().expect("it can be copied").into(),
-        stderr: writer.into(),
-    };
-    let tree = sandbox.start(&process(&spec.workspace, script), &stdio).expect("it starts");
-    drop(stdio);
-    let mut output = String::new();
-    reader.read_to_string(&mut output).expect("the output is text");
-    let mut status = None;
-    while let Some(report) = tree.wait_report().expect("the socket works") {
-        match report {
-            Report::CommandExited { status: ended } => status = Some(ended),
-            Report::Failed(failure) => panic!("{failure}"),
-            _ => {}
-        }
-    }
-    (status.expect("the command ended"), output)
-}
-
-/// The script must succeed in the sandbox.
-fn works(spec: &SandboxSpec, script: &str) {
-    let (status, output) = run_in(spec, script);
-    assert_eq!(status, ExitStatus::Exited(0), "{script}: {output}");
-}
-
-/// The script must fail in the sandbox, and succeed outside.
-fn refused(spec: &SandboxSpec, script: &str) {
-    let (status, output) = run_in(spec, script);
-    assert_ne!(status, ExitStatus::Exited(0), "worked inside: {script}: {output}");
-    let outside = std::process::Command::new("/bin/sh")
-        .args(["-c", script])
-        .current_dir(&spec.workspace)
-        .output()
-        .expect("a shell is there");
-    assert!(outside.status.success(), "fails outside too: {script}: {outside:?}");
-}
+use support::{process, refused, spec, works};
 
 #[test]
 fn only_writable_paths_can_be_changed() {

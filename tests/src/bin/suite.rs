@@ -1,8 +1,11 @@
 //! The runner of the suite: cases, probes and scenarios, for every shell and account, two at a time.
 //!
-//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--jobs N] [--list]`. `DIRECTORY` holds `ringfence` and `attacker`. With
-//! `--bare` only the outer halves run: the bare shells, and the attacker outside; that needs no `ringfence` and shows
-//! that the tests themselves are right. Exit status 1 when something failed, 2 when the suite could not run.
+//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`. The first
+//! directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer halves
+//! run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves are
+//! right. Exit status 1 when something failed, 2 when the suite could not run.
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -26,6 +29,8 @@ struct Options {
     bare: bool,
     list: bool,
     only: Vec<String>,
+    account: Option<String>,
+    data: PathBuf,
     jobs: usize,
 }
 
@@ -43,8 +48,15 @@ fn main() -> ExitCode {
 
 fn options() -> Result<Options, String> {
     let jobs = thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let mut options =
-        Options { bin: PathBuf::new(), bare: false, list: false, only: Vec::new(), jobs };
+    let mut options = Options {
+        bin: PathBuf::new(),
+        bare: false,
+        list: false,
+        only: Vec::new(),
+        account: None,
+        data: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        jobs,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -53,6 +65,8 @@ fn options() -> Result<Options, String> {
             "--bare" => options.bare = true,
             "--list" => options.list = true,
             "--only" => options.only.push(value()?),
+            "--data" => options.data = PathBuf::from(value()?),
+            "--as" => options.account = Some(value()?),
             "--jobs" => {
                 options.jobs = value()?.parse().map_err(|error| format!("--jobs: {error}"))?
             }
@@ -76,10 +90,12 @@ struct Item {
 }
 
 fn suite(options: &Options) -> Result<bool, String> {
-    let accounts = accounts();
+    let mut accounts = accounts();
+    let wanted = |label: &str| options.account.as_ref().is_none_or(|wanted| wanted == label);
+    accounts.retain(|account| account.as_ref().map_or(true, |account| wanted(account.label)));
     let mut stage = Stage::open().map_err(|error| format!("cannot make the stage: {error}"))?;
     let shells = shells(&stage);
-    let mut items = items(&accounts, &shells)?;
+    let mut items = items(&options.data, &accounts, &shells)?;
     items.retain(|item| {
         options.only.is_empty() || options.only.iter().any(|text| item.name.contains(text))
     });
@@ -148,8 +164,11 @@ fn furnish(
     Ok(())
 }
 
-fn items(accounts: &[Result<Account, String>], shells: &Shells) -> Result<Vec<Item>, String> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn items(
+    data: &Path,
+    accounts: &[Result<Account, String>],
+    shells: &Shells,
+) -> Result<Vec<Item>, String> {
     let (cases, probes) = (case::load(&data.join("cases"))?, probe::load(&data.join("probes"))?);
     let mut items = Vec::new();
     for account in accounts {

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ringfence-resource-limits",
             "ringfence-output-capture",
             "ringfence-policy",
+            "ringfence-workspace",
         ],
     ),
     (
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ringfence-output-capture",
             "ringfence-config",
             "ringfence-policy",
+            "ringfence-workspace",
         ],
     ),
     ("ringfence-config", &["ringfence-policy"]),
@@ -40,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ringfence-output-capture", &[]),
     ("ringfence-policy", &[]),
     ("ringfence-launcher", &[]),
+    ("ringfence-workspace", &[]),
     ("ringfence-tests", &[]),
     ("xtask", &["ringfence", "ringfence-tests"]),
 ];

@@ -153,7 +153,19 @@ fn help(subcommand: &str) -> String {
 
 #[test]
 fn help_texts() {
-    for subcommand in ["", "run", "check", "doctor", "init", "schema", "completions", "man"] {
+    for subcommand in [
+        "",
+        "run",
+        "check",
+        "doctor",
+        "diff",
+        "apply",
+        "discard",
+        "init",
+        "schema",
+        "completions",
+        "man",
+    ] {
         let name = if subcommand.is_empty() { "ringfence" } else { subcommand };
         insta::assert_snapshot!(format!("help_{name}"), help(subcommand));
     }

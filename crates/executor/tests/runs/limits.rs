@@ -94,3 +94,19 @@ async fn a_fork_bomb_ends_within_its_limit() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_memory_limit_is_one_of_the_tree_and_is_named() {
+    // Two children fill memory; none of them alone would be over the limit.
+    let fill = "dd if=/dev/zero of=/dev/null bs=48M count=100000 2>/dev/null";
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_memory_mb = 64");
+        let outcome = bench.run(&format!("{fill} & {fill} & wait")).await;
+        let limit = outcome.limit.expect("because the limit ended it");
+        assert_eq!(outcome.outcome, OutcomeKind::LimitExceeded);
+        assert_eq!((limit.resource, limit.limit), (LimitedResource::Memory, 64 << 20));
+        assert!(limit.observed.is_some_and(|seen| seen > 64 << 20), "{limit:?}");
+        let outcome = bench.run("dd if=/dev/zero of=/dev/null bs=8M count=1 2>/dev/null").await;
+        assert_eq!((outcome.outcome, outcome.limit), (OutcomeKind::Exited, None));
+    }
+}

@@ -61,9 +61,33 @@ fn send(pid: i32, parent: i32, signal: i32) {
 
 /// Fills `seen` with everyone in `/proc`; how many.
 fn scan(seen: &mut [[i32; 2]; MOST]) -> usize {
-    let Ok(dir) = sys::open(b"/proc\0", sys::O_DIRECTORY, 0) else { return 0 };
     let mut count = 0;
-    let mut entries = [0_u64; 1024];
+    each_number(b"/proc\0", |pid| {
+        if let Some(parent) = parent_of(pid) {
+            seen[count] = [pid, parent];
+            count += 1;
+        }
+        count < MOST
+    });
+    count
+}
+
+/// Whether the parents of `pid` lead to `root`.
+pub(crate) fn is_below(pid: i32, root: i32) -> bool {
+    /// A chain cannot be longer than this without going in circles of reused numbers.
+    const LONGEST: usize = 4096;
+    let mut parents = core::iter::successors(Some(pid), |pid| parent_of(*pid)).take(LONGEST);
+    parents.any(|parent| parent == root)
+}
+
+/// Calls `with` for each entry of a directory whose name is a number, as long as it
+/// returns true; false when the directory cannot be read.
+pub(crate) fn each_number(path: &[u8], mut with: impl FnMut(i32) -> bool) -> bool {
+    let end = path.iter().position(|byte| *byte == 0).map_or(0, |nul| nul + 1);
+    let Ok(dir) = sys::open(path.get(..end).unwrap_or_default(), sys::O_DIRECTORY, 0) else {
+        return false;
+    };
+    let mut entries = core::mem::MaybeUninit::<[u64; 1024]>::uninit();
     loop {
         let target = entries.as_mut_ptr() as usize;
         // SAFETY: the buffer is as long as said.
@@ -73,28 +97,27 @@ fn scan(seen: &mut [[i32; 2]; MOST]) -> usize {
         let Ok(filled @ 1..) = filled else { break };
         // SAFETY: the same buffer as bytes, up to what the kernel filled.
         let bytes = unsafe { core::slice::from_raw_parts(entries.as_ptr().cast::<u8>(), filled) };
-        count = note(bytes, seen, count);
+        if !each_entry(bytes, &mut with) {
+            break;
+        }
     }
     sys::close(dir);
-    count
+    true
 }
 
 /// The entries of one buffer of getdents64(2): length at 16, name from 19.
-fn note(mut entries: &[u8], seen: &mut [[i32; 2]; MOST], mut count: usize) -> usize {
+fn each_entry(mut entries: &[u8], with: &mut impl FnMut(i32) -> bool) -> bool {
     while let Some(length) = entries.get(16..18) {
         let length = usize::from(u16::from_ne_bytes([length[0], length[1]]));
         let (Some(name), Some(rest)) = (entries.get(19..length), entries.get(length..)) else {
             break;
         };
-        if let Some(pid) = number(name).filter(|_| count < MOST)
-            && let Some(parent) = parent_of(pid)
-        {
-            seen[count] = [pid, parent];
-            count += 1;
+        if number(name).is_some_and(|number| !with(number)) {
+            return false;
         }
         entries = rest;
     }
-    count
+    true
 }
 
 /// The number a text begins with, if it is nothing but digits up to a NUL byte or space.

@@ -6,7 +6,8 @@
 
 use super::net;
 use super::sys::{self, Errno, new, nr};
-use super::wire::{Op, SLOTS, STDIO_FD, Step, Strings};
+use super::watch;
+use super::wire::{HANDED, Op, SLOTS, STDIO_FD, Step, Strings};
 
 const AT_EMPTY_PATH: usize = 0x1000;
 const AT_RECURSIVE: usize = 0x8000;
@@ -17,6 +18,12 @@ const MOVE_MOUNT_T_EMPTY_PATH: usize = 0x40;
 /// The descriptors that steps hand to later steps.
 pub(crate) struct Machine {
     slots: [i32; SLOTS],
+    /// The tree has a PID namespace of its own.
+    pid_namespace: bool,
+    /// The plan has somebody listen to the command's filter.
+    pub(crate) watched: bool,
+    /// Where the command's own process sends the listener; below 0: nowhere.
+    pub(crate) handover: i32,
 }
 
 type Done = Result<(), Errno>;
@@ -31,15 +38,17 @@ impl<'b> Text<'b> {
 }
 
 impl Machine {
-    pub(crate) const fn new() -> Self {
-        Self { slots: [-1; SLOTS] }
+    pub(crate) const fn new(pid_namespace: bool) -> Self {
+        Self { slots: [-1; SLOTS], pid_namespace, watched: false, handover: -1 }
     }
 
     /// Carries one step out.
     pub(crate) fn carry_out(&mut self, step: &mut Step<'_>) -> Done {
         let w = step.w;
-        if step.op == Op::Exec {
-            return Err(exec(step));
+        match step.op {
+            Op::Exec => return Err(exec(step)),
+            Op::Seccomp => return self.seccomp(step),
+            _ => {}
         }
         let mut text = Text(Strings::new(step.blob));
         match step.op {
@@ -73,7 +82,7 @@ impl Machine {
                 let ruleset = ruleset_create(&w)?;
                 self.fill(w[0], ruleset)
             }
-            Op::RulesetAllow => ruleset_allow(self.slot(w[0])?, w[1], text.next()?),
+            Op::RulesetAllow => ruleset_allow(self.slot(w[0])?, text.next()?, &w),
             Op::RulesetEnforce => {
                 let ruleset = self.slot(w[0])? as usize;
                 done(sys::numbers(new::LANDLOCK_RESTRICT_SELF, [ruleset, 0, 0, 0, 0]))
@@ -82,21 +91,52 @@ impl Machine {
                 let mount = overlay(text.next()?, text.next()?, text.next()?, &w)?;
                 self.fill(w[0], mount)
             }
-            Op::Watch | Op::WatchAllow => Ok(()),
+            Op::Watch => {
+                watch::configure(w[0] != 0, w[1] != 0, self.pid_namespace);
+                self.watched = true;
+                Ok(())
+            }
+            Op::WatchAllow => watch::allow((w[0], w[1])),
             Op::Subreaper => prctl(PR_SET_CHILD_SUBREAPER, 1, 0),
             Op::NewSession => done(sys::numbers(nr::SETSID, [0; 5])),
             Op::ResetSignals => reset_signals(),
             Op::Rlimit => rlimit(&w),
             Op::NoNewPrivs => prctl(PR_SET_NO_NEW_PRIVS, 1, 0),
             Op::DropPrivileges => drop_privileges(),
-            Op::Seccomp => seccomp(text.next()?),
             Op::Stdio => stdio(),
             Op::Chdir => done(chdir(text.next()?)),
-            Op::CloseOthers => {
-                done(sys::numbers(new::CLOSE_RANGE, [3, u32::MAX as usize, 0, 0, 0]))
-            }
-            Op::Exec => Ok(()),
+            Op::CloseOthers => self.close_others(),
+            Op::Exec | Op::Seccomp => Ok(()),
         }
+    }
+
+    /// The way to hand the listener over is left to the execution to close.
+    fn close_others(&self) -> Done {
+        let close = |first: usize, last: usize| {
+            if first > last {
+                return Ok(());
+            }
+            done(sys::numbers(new::CLOSE_RANGE, [first, last, 0, 0, 0]))
+        };
+        let kept = usize::try_from(self.handover).unwrap_or(2).max(2);
+        close(3, kept - 1)?;
+        close(kept + 1, u32::MAX as usize)
+    }
+
+    /// Word 0: with a listener, who is handed over; where there can be none (a filter with one
+    /// is there already; an old kernel) that is a failure, and a plan without one says so.
+    /// Without, the filter says itself what becomes of its calls.
+    fn seccomp(&self, step: &mut Step<'_>) -> Done {
+        let length = Text(Strings::new(step.blob)).next()?.len() - 1;
+        // A string begins behind its length.
+        let program = step.blob.get_mut(8..8 + length).ok_or(sys::EBADMSG)?;
+        if step.w[0] != 0 && self.handover >= 0 {
+            watch::hand_over(self.handover, load_heard(program)?)?;
+            watch::HEARD.store(true, core::sync::atomic::Ordering::Release);
+            return Ok(());
+        }
+        unhear(program);
+        done(load(program, 0))
     }
 
     /// Closes what the steps left open.
@@ -138,12 +178,19 @@ fn set_attributes(dir: usize, path: &[u8], flags: usize, w: &[u64; 6]) -> Done {
     done(sys::at_path(new::MOUNT_SETATTR, dir, path, [flags, address, 32]))
 }
 
-/// Opens a path that must not lead through any symbolic link.
+/// Opens a path that must not lead through any symbolic link. It may be one itself where it is
+/// said which file must lie there.
 fn open_exactly(path: &[u8], want: (u64, u64)) -> Result<i32, Errno> {
     const RESOLVE_NO_MAGICLINKS_NO_SYMLINKS: u64 = 2 | 4;
-    let how = [(sys::O_PATH | sys::O_CLOEXEC) as u64, 0, RESOLVE_NO_MAGICLINKS_NO_SYMLINKS];
+    let no_follow = if want == (0, 0) { 0 } else { sys::O_NOFOLLOW };
+    let flags = (sys::O_PATH | sys::O_CLOEXEC | no_follow) as u64;
+    let how = [flags, 0, RESOLVE_NO_MAGICLINKS_NO_SYMLINKS];
     let address = how.as_ptr() as usize;
-    let fd = sys::at_path(new::OPENAT2, sys::AT_FDCWD, path, [address, 24, 0])? as i32;
+    let fd = match sys::at_path(new::OPENAT2, sys::AT_FDCWD, path, [address, 24, 0]) {
+        // A filter around this one may refuse it; which file it is says enough.
+        Err(sys::ENOSYS) if want != (0, 0) => sys::open(path, sys::O_PATH, 0)?,
+        fd => fd? as i32,
+    };
     if want != (0, 0) {
         let (device, inode, _) = sys::identity(fd)?;
         if (device, inode) != want {
@@ -196,7 +243,24 @@ fn overlay(lower: &[u8], upper: &[u8], work: &[u8], w: &[u64; 6]) -> Result<i32,
     ];
     let mount = overlay_of(fds, w[1] as usize);
     fds.into_iter().for_each(sys::close);
-    mount
+    let mount = mount?;
+    if w[1] & MOUNT_ATTR_RDONLY == 0 && is_read_only(mount) {
+        // The scratch directory cannot be used, and the kernel says so in its log only.
+        sys::close(mount);
+        return Err(sys::EROFS);
+    }
+    Ok(mount)
+}
+
+const MOUNT_ATTR_RDONLY: u64 = 1;
+
+fn is_read_only(mount: i32) -> bool {
+    const ST_RDONLY: u64 = 1;
+    let mut buffer = [0_u64; 16];
+    let address = buffer.as_mut_ptr() as usize;
+    // SAFETY: the kernel fills 120 bytes; the flags are word 10.
+    let known = unsafe { sys::call(nr::FSTATFS, [mount as usize, address, 0, 0, 0, 0]) };
+    known.is_ok() && buffer[10] & ST_RDONLY != 0
 }
 
 fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
@@ -209,7 +273,7 @@ fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
     let fs = unsafe { sys::call(new::FSOPEN, [address(c"overlay"), CLOEXEC, 0, 0, 0, 0])? };
     let configure = || -> sys::Answer {
         for (key, fd) in [c"lowerdir", c"upperdir", c"workdir"].into_iter().zip(fds) {
-            let path = descriptor_path(fd);
+            let path = sys::descriptor_path(fd);
             let value = path.as_ptr() as usize;
             // SAFETY: both end with a NUL byte.
             unsafe {
@@ -217,30 +281,21 @@ fn overlay_of(fds: [i32; 3], attributes: usize) -> Result<i32, Errno> {
             };
         }
         // SAFETY: the key ends with a NUL byte, and a flag has no value.
-        unsafe {
-            sys::call(new::FSCONFIG, [fs, FSCONFIG_SET_FLAG, address(c"userxattr"), 0, 0, 0])?
+        let set = unsafe {
+            sys::call(new::FSCONFIG, [fs, FSCONFIG_SET_FLAG, address(c"userxattr"), 0, 0, 0])
         };
+        match set {
+            // Before Linux 5.11 there is no such option, and no overlay in a user namespace
+            // that would need it.
+            Err(sys::EINVAL) | Ok(_) => {}
+            Err(errno) => return Err(errno),
+        }
         sys::numbers(new::FSCONFIG, [fs, FSCONFIG_CMD_CREATE, 0, 0, 0])?;
         sys::numbers(new::FSMOUNT, [fs, CLOEXEC, attributes, 0, 0])
     };
     let mount = configure();
     sys::close(fs as i32);
     mount.map(|mount| mount as i32)
-}
-
-/// `/proc/self/fd/N` as a C string.
-fn descriptor_path(fd: i32) -> [u8; 32] {
-    let mut path = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let (mut rest, mut digits) = (fd.unsigned_abs(), 1);
-    while rest >= 10 {
-        (rest, digits) = (rest / 10, digits + 1);
-    }
-    rest = fd.unsigned_abs();
-    for place in path[14..14 + digits].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    path
 }
 
 /// Puts a detached tree at `path`; words 2 and 3 say which file must lie there.
@@ -329,11 +384,18 @@ fn ruleset_create(w: &[u64; 6]) -> Result<i32, Errno> {
     Ok(fd as i32)
 }
 
-fn ruleset_allow(ruleset: i32, access: u64, path: &[u8]) -> Done {
+/// Word 1: rights; words 2 and 3: which file; word 4: whether one that is gone, another, or out
+/// of reach by now is left out, which only grants less.
+fn ruleset_allow(ruleset: i32, path: &[u8], w: &[u64; 6]) -> Done {
     const LANDLOCK_RULE_PATH_BENEATH: usize = 1;
-    let below = sys::open(path, sys::O_PATH, 0)?;
+    let below = match open_exactly(path, (w[2], w[3])) {
+        Err(sys::ENOENT | sys::ENOTDIR | sys::ELOOP | sys::EACCES | sys::ESTALE) if w[4] != 0 => {
+            return Ok(());
+        }
+        below => below?,
+    };
     let mut rule = [0_u8; 12];
-    rule[..8].copy_from_slice(&access.to_ne_bytes());
+    rule[..8].copy_from_slice(&w[1].to_ne_bytes());
     rule[8..].copy_from_slice(&below.to_ne_bytes());
     let arguments = [ruleset as usize, LANDLOCK_RULE_PATH_BENEATH, rule.as_ptr() as usize, 0, 0, 0];
     // SAFETY: the packed structure of twelve bytes that this rule type has.
@@ -381,16 +443,27 @@ fn rlimit(w: &[u64; 6]) -> Done {
     done(unsafe { sys::call(nr::PRLIMIT64, [0, resource, wanted.as_ptr() as usize, 0, 0, 0]) })
 }
 
-/// No capability in any set, and no way to one: user 0 is an ordinary user.
+/// No capability in any set, and no way to one: user 0 is an ordinary user. Who may not
+/// change the bounding set has nothing to gain from it: no_new_privs stands by then.
 fn drop_privileges() -> Done {
     const NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED: usize = 0xef;
     let mut capability = 0;
     while prctl(PR_CAPBSET_DROP, capability, 0).is_ok() {
         capability += 1;
     }
-    prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0)?;
+    match prctl(PR_SET_SECUREBITS, NO_ROOT_NO_FIXUP_NO_KEEP_NO_AMBIENT_LOCKED, 0) {
+        // Who has no capability may lock nothing, and has no way to one.
+        Err(sys::EPERM) if gains_no_privileges() => {}
+        other => other?,
+    }
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
     done(sys::set_capabilities(0))
+}
+
+/// Whether an execution gives nothing that is not there now: prctl(2).
+fn gains_no_privileges() -> bool {
+    const PR_GET_NO_NEW_PRIVS: usize = 39;
+    sys::numbers(nr::PRCTL, [PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0]) == Ok(1)
 }
 
 /// The init itself needs no capability once the command runs.
@@ -399,7 +472,37 @@ pub(crate) fn drop_own_capabilities() {
     let _ = sys::set_capabilities(0);
 }
 
-fn seccomp(program: &[u8]) -> Done {
+/// Loads a filter and gives its listener. Who waits for it is not disturbed by signals
+/// once the listener has the call, where the kernel can do that (Linux 5.19).
+fn load_heard(program: &[u8]) -> Result<i32, Errno> {
+    const NEW_LISTENER: usize = 8;
+    const WAIT_KILLABLE_RECV: usize = 32;
+    let listener = match load(program, NEW_LISTENER | WAIT_KILLABLE_RECV) {
+        Err(sys::EINVAL) => load(program, NEW_LISTENER)?,
+        other => other?,
+    };
+    Ok(listener as i32)
+}
+
+/// What is handed to nobody would fail as unknown: the answer beside it takes its place.
+fn unhear(program: &mut [u8]) {
+    const RETURN: u16 = 6;
+    const ALLOW: u32 = 0x7fff_0000;
+    const ERRNO: u32 = 0x0005_0000;
+    for instruction in program.as_chunks_mut::<8>().0 {
+        let [c0, c1, _, _, k @ ..] = *instruction;
+        let answer = u32::from_ne_bytes(k);
+        if u16::from_ne_bytes([c0, c1]) == RETURN && answer & 0xffff_0000 == HANDED {
+            let otherwise = match answer & 0xffff {
+                0 => ALLOW,
+                errno => ERRNO | errno,
+            };
+            instruction[4..].copy_from_slice(&otherwise.to_ne_bytes());
+        }
+    }
+}
+
+fn load(program: &[u8], flags: usize) -> sys::Answer {
     const SECCOMP_SET_MODE_FILTER: usize = 1;
     #[repr(C)]
     struct Program {
@@ -412,7 +515,7 @@ fn seccomp(program: &[u8]) -> Done {
     };
     let address = (&raw const program) as usize;
     // SAFETY: the program is that many instructions of eight bytes; the kernel checks them.
-    done(unsafe { sys::call(nr::SECCOMP, [SECCOMP_SET_MODE_FILTER, 0, address, 0, 0, 0]) })
+    unsafe { sys::call(nr::SECCOMP, [SECCOMP_SET_MODE_FILTER, flags, address, 0, 0, 0]) }
 }
 
 fn stdio() -> Done {

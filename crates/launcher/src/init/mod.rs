@@ -12,4 +12,6 @@ pub(crate) mod interp;
 pub(crate) mod net;
 pub(crate) mod supervise;
 pub(crate) mod sys;
+pub(crate) mod tell;
+pub(crate) mod watch;
 pub(crate) mod wire;

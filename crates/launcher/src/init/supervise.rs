@@ -10,6 +10,8 @@ use super::descend;
 use super::interp::{self, Machine};
 use super::net;
 use super::sys::{self, Errno, nr};
+use super::tell;
+use super::watch;
 use super::wire::{self, CONTROL_FD, Header, STDIO_FD, Steps};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,8 +68,8 @@ pub(crate) fn run(plan: &'static mut [u8]) -> ! {
     keep_only_what_is_ours();
     let Ok(header) = Header::read(plan) else { sys::exit(wire::EXIT_BROKEN) };
     let Ok(steps) = Steps::new(plan) else { sys::exit(wire::EXIT_BROKEN) };
-    match start(steps) {
-        Ok(pid) => supervise(pid, header),
+    match start(steps, header) {
+        Ok(started) => supervise(&started, header),
         Err(Failure { index, errno }) => {
             close_stdio();
             report([wire::REPORT_FAILED, index, errno.0 as u64, 0, 0, 0, 0, 0]);
@@ -107,8 +109,8 @@ struct Final {
 }
 
 /// Carries the steps out, the final ones in a process of their own; its number.
-fn start(mut steps: Steps<'static>) -> Result<i32, Failure> {
-    let mut machine = Machine::new();
+fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> {
+    let mut machine = Machine::new(header.flags & wire::FLAG_PID_NAMESPACE != 0);
     // New directories have just the mode their step says; the command keeps the caller's mask.
     let umask = sys::numbers(nr::UMASK, [0; 5]).unwrap_or(0o22);
     let mut index = 0;
@@ -123,8 +125,16 @@ fn start(mut steps: Steps<'static>) -> Result<i32, Failure> {
         index += 1;
     };
     let _ = sys::numbers(nr::UMASK, [umask, 0, 0, 0, 0]);
+    let watched = machine.watched && sys::HAS_THREADS;
+    if watched {
+        machine.handover = watch::start().map_err(|errno| Failure { index, errno })?;
+    }
     let mut rest = Final { machine, steps, first, index };
     let pid = start_command(&mut rest).map_err(|errno| Failure { index, errno })?;
+    if watched {
+        // Without a listener in it, the thread's end of it says that none will come.
+        sys::close(rest.machine.handover);
+    }
     rest.machine.close_slots();
     close_stdio();
     let failed = FAILURE.load(Ordering::Acquire);
@@ -134,13 +144,24 @@ fn start(mut steps: Steps<'static>) -> Result<i32, Failure> {
         return Err(Failure { index: failed >> 32, errno: Errno(failed as u32 as i32) });
     }
     interp::drop_own_capabilities();
-    Ok(pid)
+    Ok(Started { pid, watched, heard: watch::HEARD.load(Ordering::Acquire) })
+}
+
+/// The command runs.
+struct Started {
+    pid: i32,
+    /// There is a thread beside this one.
+    watched: bool,
+    /// And it listens.
+    heard: bool,
 }
 
 fn start_command(rest: &mut Final) -> Result<i32, Errno> {
     let top = CHILD_STACK.0.get() as usize + STACK;
     // SAFETY: the stack is used by this child only, and `final_steps` never returns.
-    let pid = unsafe { sys::spawn_sharing(top, final_steps, core::ptr::from_mut(rest) as usize)? };
+    let pid = unsafe {
+        sys::spawn_sharing(sys::BORROWER, top, final_steps, core::ptr::from_mut(rest) as usize)?
+    };
     Ok(pid as i32)
 }
 
@@ -184,13 +205,18 @@ struct Tree {
     /// When those who outlive the command are killed (monotonic ms), once it has ended.
     deadline: i64,
     pid_namespace: bool,
+    /// Threads of this process beside this one.
+    threads: u64,
     killed: u64,
 }
 
-fn supervise(command: i32, header: Header) -> ! {
+fn supervise(started: &Started, header: Header) -> ! {
     let pid_namespace = header.flags & wire::FLAG_PID_NAMESPACE != 0;
-    let mut tree = Tree { command, ended: false, deadline: -1, pid_namespace, killed: 0 };
-    report([wire::REPORT_STARTED, command as u64, 0, 0, 0, 0, 0, 0]);
+    let threads = if started.watched { watch::THREADS } else { 0 };
+    let command = started.pid;
+    let mut tree = Tree { command, ended: false, deadline: -1, pid_namespace, threads, killed: 0 };
+    let heard = u64::from(started.heard);
+    report([wire::REPORT_STARTED, command as u64, heard, 0, 0, 0, 0, 0]);
     let children = watch_children();
     while tree.bury() {
         let patience = tree.patience(header.linger_ms);
@@ -345,7 +371,7 @@ fn order() -> Option<[u64; 2]> {
     }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     const CLOCK_MONOTONIC: usize = 1;
     let mut time = [0_i64; 2];
     let address = time.as_mut_ptr() as usize;
@@ -364,6 +390,7 @@ fn nap() {
 /// Says what the tree used and ends; the kernel takes the namespaces down.
 fn finish(tree: &Tree) -> ! {
     const RUSAGE_CHILDREN: usize = -1_isize as usize;
+    tell::close();
     let mut usage = [0_i64; 18];
     let address = usage.as_mut_ptr() as usize;
     // SAFETY: the structure of eighteen words.
@@ -374,7 +401,7 @@ fn finish(tree: &Tree) -> ! {
         word(0) * 1_000_000 + word(1),
         word(2) * 1_000_000 + word(3),
         word(4),
-        if tree.pid_namespace { descend::started() } else { 0 },
+        if tree.pid_namespace { descend::started().saturating_sub(tree.threads) } else { 0 },
         word(16),
         word(17),
         tree.killed,

@@ -31,7 +31,7 @@ pub(crate) const SLOTS: usize = 256;
 /// Exit status of a launcher whose plan cannot be decoded.
 pub(crate) const EXIT_BROKEN: i32 = 120;
 
-/// The command was executed: process number.
+/// The command was executed: process number, whether its filter is listened to.
 pub(crate) const REPORT_STARTED: u64 = 1;
 /// A step failed: index, errno.
 pub(crate) const REPORT_FAILED: u64 = 2;
@@ -40,6 +40,23 @@ pub(crate) const REPORT_EXITED: u64 = 3;
 /// The tree is empty: user µs, system µs, max RSS in KiB, processes, voluntary and
 /// involuntary switches, processes killed.
 pub(crate) const REPORT_FINISHED: u64 = 4;
+/// Something was refused: kind, name of this refusal from 1, how often, two words of the
+/// program's name, bytes of the text that follows the eight words.
+pub(crate) const REPORT_DENIED: u64 = 5;
+/// A refusal that was told before: its name, how often since.
+pub(crate) const REPORT_DENIED_AGAIN: u64 = 6;
+/// Refusals that could not be told: how many.
+pub(crate) const REPORT_UNTOLD: u64 = 7;
+/// Bytes of a refusal before its text.
+pub(crate) const DENIED_HEAD: usize = 64;
+
+/// Kinds of refusals. The text is a path, a path, a socket address as the kernel has it,
+/// a path or `@NAME`, the name of a call.
+pub(crate) const KIND_FILE_WRITE: u64 = 1;
+pub(crate) const KIND_FILE_READ: u64 = 2;
+pub(crate) const KIND_NETWORK: u64 = 3;
+pub(crate) const KIND_UNIX_SOCKET: u64 = 4;
+pub(crate) const KIND_SYSTEM_CALL: u64 = 5;
 
 /// Sockets of the namespace are to be had by the descriptor that comes with this, and the
 /// set-up waits.
@@ -79,6 +96,10 @@ pub(crate) fn socket_request(bytes: [u8; SOCKET_REQUEST]) -> [u32; 3] {
     };
     [word(0), word(4), word(8)]
 }
+
+/// Answers of a filter: the call is handed to a listener; the lower half says what becomes
+/// of it where nobody listens: an error number, or 0 to carry it out.
+pub(crate) const HANDED: u32 = 0x7fc0_0000;
 
 /// Operations of steps; their words and strings are told in `plan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

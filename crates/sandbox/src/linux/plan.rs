@@ -4,12 +4,17 @@
 //! command raises around itself. Between them, at the start of each run, come the
 //! steps that depend on the command: directory, limits, program.
 
-use super::{host::Host, mounts, seccomp};
+use super::{
+    host::{Host, Located},
+    landlock, mounts,
+    rung::Rung,
+    seccomp::{self, Heard, PLAIN, Spec},
+};
 use crate::{
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec},
+    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, Trace, UnixSockets},
 };
-use ringfence_launcher::{Plan, Slot, Step};
+use ringfence_launcher::{Plan, Step};
 use std::{
     ffi::{CString, OsStr, OsString},
     os::unix::ffi::{OsStrExt, OsStringExt},
@@ -22,9 +27,9 @@ pub(crate) struct Frame {
     pub(crate) namespaces: u64,
     pub(crate) setup: Vec<Step>,
     pub(crate) walls: Vec<Step>,
+    /// Rights on a directory that stands in for a private `/tmp`, where there is none.
+    pub(crate) temp: Option<u64>,
 }
-
-const RULESET: Slot = Slot(255);
 
 /// User and PID namespace can only be entered at birth; the others are the first step.
 pub(crate) const BORN_IN: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
@@ -33,9 +38,29 @@ const ENTERED: u64 =
 
 /// The frame of every run in this sandbox.
 pub(crate) fn frame(spec: &SandboxSpec, host: &Host) -> Frame {
-    if spec.confinement == Confinement::Host {
-        return Frame { namespaces: 0, setup: vec![Step::Subreaper], walls: Vec::new() };
+    match (spec.confinement, host.ground.rung) {
+        (Confinement::Host, _) => fenced(host),
+        (Confinement::Sandbox, Rung::Landlock) => without_namespaces(spec, host),
+        (Confinement::Sandbox, Rung::Namespaces | Rung::OuterProc) => in_namespaces(spec, host),
     }
+}
+
+/// No sandbox: the tree is held together, and kept from whatever else runs.
+fn fenced(host: &Host) -> Frame {
+    let mut setup = vec![Step::Subreaper];
+    let fence = landlock::fence(host);
+    let mut walls = Vec::new();
+    if !fence.is_empty() {
+        // Who may do this without giving up set-user-ID programs keeps them.
+        walls.extend((!host.admin).then_some(Step::NoNewPrivs));
+        walls.push(landlock::ENFORCE);
+    }
+    walls.push(Step::CloseOthers);
+    setup.extend(fence);
+    Frame { namespaces: 0, setup, walls, temp: None }
+}
+
+fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
     let deny = spec.network == Network::Deny;
     let net = if deny { libc::CLONE_NEWNET as u64 } else { 0 };
     let mut setup = vec![Step::Unshare { flags: ENTERED | net }];
@@ -46,82 +71,85 @@ pub(crate) fn frame(spec: &SandboxSpec, host: &Host) -> Frame {
         Files::Inherit => mounts::proc_only(host),
         Files::View(_) => mounts::view(host),
     });
-    let ruleset = ruleset(spec, host);
-    let walled = !ruleset.is_empty();
-    setup.extend(ruleset);
-    let mut walls = vec![Step::NoNewPrivs];
-    if walled {
-        walls.push(Step::RulesetEnforce { ruleset: RULESET });
-    }
-    walls.extend([Step::DropPrivileges, Step::CloseOthers]);
-    walls.push(Step::Seccomp { program: seccomp::filter(), listen: false });
-    Frame { namespaces: BORN_IN, setup, walls }
+    let mut walls = raise(spec, host, deny, &mut setup);
+    walls.push(filter(PLAIN, spec, host));
+    Frame { namespaces: BORN_IN, setup, walls, temp: None }
 }
 
-// Rights of landlock(7) that change files, by ABI.
-const WRITE_FILE: u64 = 1 << 1;
-const REMOVE_AND_MAKE: u64 = 0x1ff << 4;
-const REFER: u64 = 1 << 13;
-const TRUNCATE: u64 = 1 << 14;
-/// Abstract sockets of, and signals to, processes outside: ABI 6.
-const ALL_SCOPES: u64 = 3;
-/// The first interface that lets files move between directories at all.
-pub(crate) const LEAST_ABI: u32 = 2;
+/// The files by Landlock, the network and the IPC of the host by the filter.
+fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
+    let mut setup = vec![Step::Subreaper];
+    let mut walls = raise(spec, host, false, &mut setup);
+    let bare = Spec {
+        inet: spec.network == Network::Inherit,
+        sysv_ipc: false,
+        own_processes: false,
+        truncate: host.landlock_abi >= landlock::TRUNCATE_ABI,
+        heard: None,
+    };
+    walls.push(filter(bare, spec, host));
+    let view = matches!(spec.files, Files::View(_));
+    let temp = view.then(|| landlock::temp_rights(host.landlock_abi));
+    Frame { namespaces: 0, setup, walls, temp }
+}
 
-/// The second wall: the same writable trees again, held by inode instead of by mount.
-fn ruleset(spec: &SandboxSpec, host: &Host) -> Vec<Step> {
-    let abi = host.landlock_abi;
-    if abi < LEAST_ABI {
-        return Vec::new();
+/// What the walls need goes to the set-up; the walls, but for the filter.
+fn raise(spec: &SandboxSpec, host: &Host, own_network: bool, setup: &mut Vec<Step>) -> Vec<Step> {
+    if host.ground.deaf.is_none() {
+        let any_socket = spec.unix_sockets == UnixSockets::Inherit;
+        setup.push(Step::Watch { own_network, any_socket });
+        let allow = |place: &Located| Step::WatchAllow { socket: place.identity() };
+        setup.extend(host.sockets.iter().map(allow));
     }
-    let scopes = if abi >= 6 { ALL_SCOPES } else { 0 };
-    let size = match abi {
-        ..4 => 8,
-        4..6 => 16,
-        _ => 24,
-    };
-    let truncate = if abi >= 3 { TRUNCATE } else { 0 };
-    let change_file = WRITE_FILE | truncate;
-    let change_tree = change_file | REMOVE_AND_MAKE | REFER;
-    let files = if matches!(spec.files, Files::View(_)) { change_tree } else { 0 };
-    if files == 0 && scopes == 0 {
-        return Vec::new();
-    }
-    let mut steps = vec![Step::RulesetCreate { into: RULESET, files, network: 0, scopes, size }];
-    if files == 0 {
-        return steps;
-    }
-    let mut allow = |path: &Path, access| {
-        steps.push(Step::RulesetAllow { ruleset: RULESET, access, path: path.to_owned() });
-    };
-    for dir in host.private.iter().filter(|dir| dir.as_path() != Path::new("/run")) {
-        allow(dir, change_tree);
-    }
-    allow(Path::new("/dev/shm"), change_tree);
-    allow(Path::new("/dev"), change_file);
-    allow(Path::new("/proc"), change_file);
-    for place in &host.writable {
-        allow(&place.path, if place.directory { change_tree } else { change_file });
-    }
-    steps
+    let ruleset = landlock::ruleset(spec, host);
+    let mut walls = vec![Step::NoNewPrivs];
+    walls.extend((!ruleset.is_empty()).then_some(landlock::ENFORCE));
+    walls.extend([Step::DropPrivileges, Step::CloseOthers]);
+    setup.extend(ruleset);
+    walls
+}
+
+/// The filter, and whether the init hears of what it hands on.
+fn filter(filter: Spec, spec: &SandboxSpec, host: &Host) -> Step {
+    let listen = host.ground.deaf.is_none();
+    let heard = listen.then(|| heard(spec));
+    Step::Seccomp { program: seccomp::filter(Spec { heard, ..filter }), listen }
+}
+
+fn heard(spec: &SandboxSpec) -> Heard {
+    let restricted = spec.unix_sockets != UnixSockets::Inherit;
+    let connections = restricted || spec.network == Network::Deny;
+    let reads = spec.trace == Trace::Reads;
+    Heard { connections, datagrams: restricted, changes: true, reads }
 }
 
 /// The whole plan of one run.
-pub(crate) fn plan(frame: &Frame, process: &Process) -> Result<Plan, SandboxError> {
+pub(crate) fn plan(
+    frame: &Frame,
+    process: &Process,
+    temp: Option<&Located>,
+) -> Result<Plan, SandboxError> {
     let mut steps = frame.setup.clone();
+    steps.extend(frame.temp.zip(temp).map(|(rights, temp)| landlock::allow_temp(rights, temp)));
     steps.extend([Step::NewSession, Step::ResetSignals, Step::Stdio]);
     steps.push(Step::Chdir { path: process.cwd.clone() });
     for limit in &process.rlimits {
         let (resource, soft, hard) = (limit.resource, limit.soft, limit.hard);
         steps.push(Step::Rlimit { resource, soft, hard });
     }
-    if frame.walls.is_empty() {
-        steps.push(Step::CloseOthers);
-    }
     steps.extend(frame.walls.iter().cloned());
     steps.push(execution(process)?);
     let linger_ms = u32::try_from(process.linger.as_millis()).unwrap_or(u32::MAX);
     Ok(Plan { namespaces: frame.namespaces, linger_ms, steps })
+}
+
+/// A plan whose program does not exist: when the launcher says just that, every step before it
+/// has worked.
+pub(crate) fn probe(namespaces: u64, setup: &[Step], walls: &[Step]) -> Plan {
+    let candidates = vec![c"/nonexistent/ringfence-probe".to_owned()];
+    let exec = Step::Exec { candidates, args: vec![c"probe".to_owned()], env: Vec::new() };
+    let steps = setup.iter().chain(walls).cloned().chain([exec]).collect();
+    Plan { namespaces, linger_ms: 0, steps }
 }
 
 fn execution(process: &Process) -> Result<Step, SandboxError> {
@@ -167,7 +195,6 @@ fn texts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Trace, UnixSockets};
     use std::time::Duration;
 
     fn spec(confinement: Confinement) -> SandboxSpec {
@@ -198,18 +225,81 @@ mod tests {
     fn walls_are_raised_in_order() {
         let host = Host { landlock_abi: 6, ..Host::default() };
         let frame = frame(&spec(Confinement::Sandbox), &host);
-        let plan = plan(&frame, &process(Program::Path("/bin/x".into()))).expect("no NUL bytes");
+        let plan =
+            plan(&frame, &process(Program::Path("/bin/x".into())), None).expect("no NUL bytes");
         insta::assert_snapshot!(plan.to_string());
         plan.encode().expect("the order is sound");
     }
 
     #[test]
-    fn without_a_sandbox_no_wall_is_left() {
-        let frame = frame(&spec(Confinement::Host), &Host::default());
-        let plan = plan(&frame, &process(Program::Path("/bin/x".into()))).expect("no NUL bytes");
+    fn without_a_sandbox_the_tree_is_fenced_in() {
+        let host = Host { landlock_abi: 6, ..Host::default() };
+        let frame = frame(&spec(Confinement::Host), &host);
+        let plan =
+            plan(&frame, &process(Program::Path("/bin/x".into())), None).expect("no NUL bytes");
         assert_eq!(plan.namespaces, 0);
         insta::assert_snapshot!(plan.to_string());
         plan.encode().expect("the order is sound");
+    }
+
+    fn at(path: &str, inode: u64, directory: bool) -> Located {
+        Located { path: path.into(), inode: (1, inode), directory }
+    }
+
+    /// The second interface is that of Debian 12, the seventh that of the newest kernel.
+    #[test]
+    fn without_namespaces_landlock_and_the_filter_are_the_walls() {
+        use super::super::{
+            reach::{Access, Grant},
+            rung::Ground,
+        };
+        let grant = |place, access| Grant { place, access };
+        let ground = Ground { rung: Rung::Landlock, ..Ground::default() };
+        for abi in [2, 7] {
+            let host = Host {
+                landlock_abi: abi,
+                ground: ground.clone(),
+                writable: vec![at("/home/u/ws", 4, true)],
+                hidden: vec![at("/home/u/.ssh", 5, true)],
+                grants: vec![
+                    grant(at("/", 1, true), Access::List),
+                    grant(at("/dev/null", 2, false), Access::Device),
+                    grant(at("/home/u/.profile", 3, false), Access::Read),
+                    grant(at("/home/u/ws", 4, true), Access::Write),
+                    grant(at("/usr", 6, true), Access::Read),
+                ],
+                ..Host::default()
+            };
+            let spec = SandboxSpec {
+                files: Files::View(crate::spec::FileView::default()),
+                ..spec(Confinement::Sandbox)
+            };
+            let frame = frame(&spec, &host);
+            let temp = at("/tmp/run", 9, true);
+            let process = process(Program::Path("/bin/x".into()));
+            let plan = plan(&frame, &process, Some(&temp)).expect("no NUL bytes");
+            assert_eq!(plan.namespaces, 0);
+            plan.encode().expect("the order is sound");
+            let levels = super::super::levels::levels(&spec, &host);
+            let levels: Vec<_> =
+                levels.iter().map(|(name, level)| format!("{name}: {level}")).collect();
+            insta::assert_snapshot!(
+                format!("without_namespaces_{abi}"),
+                format!("{plan}\n{}", levels.join("\n"))
+            );
+        }
+    }
+
+    #[test]
+    fn files_that_are_shared_leave_a_domain_that_nobody_is_traced_from() {
+        use super::super::rung::Ground;
+        for (abi, network) in [(3, Network::Deny), (5, Network::Deny), (6, Network::Inherit)] {
+            let ground = Ground { rung: Rung::Landlock, ..Ground::default() };
+            let host = Host { landlock_abi: abi, ground, ..Host::default() };
+            let frame = frame(&SandboxSpec { network, ..spec(Confinement::Sandbox) }, &host);
+            assert!(frame.walls.contains(&landlock::ENFORCE), "interface {abi}");
+            assert!(frame.temp.is_none());
+        }
     }
 
     #[test]

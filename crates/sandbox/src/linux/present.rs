@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Which directory it was, and its change time.
-type Stamp = (u64, u64, i64, i64);
+pub(crate) type Stamp = (u64, u64, i64, i64);
 /// Names of one list that a directory had.
 type Names = Vec<&'static str>;
 
@@ -36,8 +36,13 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// The stores below `base` that are there. What the caller itself cannot open is
 /// left out, as the command cannot either; the super-user is looked at as one that
-/// can, because the command keeps the rights of its files' owner.
-pub(crate) fn present(base: &Path, stores: Stores, root: bool) -> Vec<io::Result<Located>> {
+/// can, because the command keeps the rights of its files' owner. Each comes with the path
+/// that was asked for, as it may be a link to elsewhere.
+pub(crate) fn present(
+    base: &Path,
+    stores: Stores,
+    root: bool,
+) -> Vec<(PathBuf, io::Result<Located>)> {
     let mut found = Vec::new();
     for (directory, names) in stores {
         let directory = base.join(directory);
@@ -47,14 +52,18 @@ pub(crate) fn present(base: &Path, stores: Stores, root: bool) -> Vec<io::Result
         }
         let Ok(resolved) = fs::canonicalize(&directory) else { continue };
         let open = there.into_iter().map(|name| resolved.join(name));
-        found.extend(open.filter(|path| root || can_open(path)).map(|path| Located::below(&path)));
+        let open = open.filter(|path| root || can_open(path));
+        found.extend(open.map(|path| {
+            let place = Located::below(&path);
+            (path, place)
+        }));
     }
     found
 }
 
 fn names_in(directory: &Path, names: &'static [&'static str]) -> Names {
     let Ok(meta) = fs::metadata(directory) else { return Vec::new() };
-    let stamp = (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec());
+    let stamp = stamp_of(&meta);
     let key = (directory.to_owned(), names.as_ptr() as usize);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((known, there)) = seen.get(&key)
@@ -76,7 +85,17 @@ fn ask(directory: &Path, names: &'static [&'static str]) -> Names {
     names.iter().copied().filter(|name| there(name)).collect()
 }
 
-fn settled(changed: i64) -> bool {
+/// The stamp of what a path leads to.
+pub(crate) fn stamp(path: &Path) -> io::Result<Stamp> {
+    fs::metadata(path).map(|meta| stamp_of(&meta))
+}
+
+pub(crate) fn stamp_of(meta: &fs::Metadata) -> Stamp {
+    (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec())
+}
+
+/// A change of this second can no longer be followed by another in the same tick of the clock.
+pub(crate) fn settled(changed: i64) -> bool {
     let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(changed.max(0).unsigned_abs());
     changed.elapsed().is_ok_and(|age| age > SETTLED)
 }
@@ -95,7 +114,7 @@ mod tests {
 
     fn found(base: &Path) -> Vec<String> {
         let places =
-            present(base, STORES, false).into_iter().map(|place| place.expect("it is there"));
+            present(base, STORES, false).into_iter().map(|(_, place)| place.expect("it is there"));
         places.map(|place| place.path.file_name().expect("a name").display().to_string()).collect()
     }
 

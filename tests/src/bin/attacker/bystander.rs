@@ -104,8 +104,10 @@ fn answer(socket: &UdpSocket) {
 /// Listens at paths and names; gives the paths to remove.
 fn sockets(directory: &Path, facts: &mut Facts) -> Vec<PathBuf> {
     let name = format!("ringfence-test-{}", std::process::id());
+    let workspace = directory.join("workspace");
     let places = [
         ("beside", directory),
+        ("workspace", workspace.as_path()),
         ("tmp", Path::new("/tmp")),
         ("run", Path::new("/run")),
         ("shm", Path::new("/dev/shm")),

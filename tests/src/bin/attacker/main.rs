@@ -7,16 +7,21 @@
 //!
 //! `bystander` is the other side: a process of the host with secrets, sockets and shared memory to lose.
 //! `contain` starts a command and ends what it leaves behind. `emit` writes test data. The `works` module is what every program may expect to be able to do.
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
 
 mod bystander;
 mod contain;
+mod detours;
 mod emit;
 mod files;
+mod host;
 mod ipc;
 mod kernel;
 mod namespaces;
 mod network;
 mod processes;
+mod sockets;
 mod sys;
 mod terminal;
 mod trace;
@@ -65,6 +70,7 @@ fn main() {
         kernel::PROBES,
     ];
     let tables = tables.into_iter().chain([terminal::PROBES, ipc::PROBES, works::PROBES]);
+    let tables = tables.chain([sockets::PROBES, host::PROBES, detours::PROBES]);
     let attempt = match tables.flatten().find(|(known, _)| *known == name) {
         None => std::process::exit(2),
         // A fact that the bystander could not find on this machine is still a placeholder.
@@ -88,9 +94,12 @@ fn arg(args: &[String], index: usize) -> &str {
     args.get(index).map_or("", String::as_str)
 }
 
-/// The argument at this place as a number, decimal or with `0x`.
+/// The argument at this place as a number, decimal or with `0x`, or the process that a word stands for.
 fn number(args: &[String], index: usize) -> usize {
     let text = arg(args, index);
+    if let Some(pid) = host::relative(text) {
+        return pid;
+    }
     let parsed =
         text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| usize::from_str_radix(hex, 16));
     parsed.expect("because the table gives a number here")

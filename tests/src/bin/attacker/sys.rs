@@ -18,9 +18,13 @@ pub(crate) fn call(number: libc::c_long, args: &[usize]) -> io::Result<usize> {
 /// A system call that makes a descriptor.
 pub(crate) fn open(number: libc::c_long, args: &[usize]) -> io::Result<OwnedFd> {
     let fd = call(number, args)?;
-    let fd = i32::try_from(fd).expect("because descriptors are small");
-    // SAFETY: the kernel has just made this descriptor for us and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(own(i32::try_from(fd).expect("because descriptors are small")))
+}
+
+/// Takes a descriptor that the kernel has just made for this process.
+pub(crate) fn own(fd: i32) -> OwnedFd {
+    // SAFETY: both callers have the number from the kernel and from nowhere else, so nobody else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// A text as the kernel wants it.

@@ -153,6 +153,7 @@ pub(crate) const IN_HOME: Stores = &[
 ];
 
 /// Anywhere, for whoever runs the command; below the root.
+#[cfg(target_os = "linux")]
 pub(crate) const IN_SYSTEM: Stores = &[
     (
         "etc",
@@ -203,8 +204,15 @@ pub(crate) const IN_SYSTEM: Stores = &[
     ("var", &["mail"]),
 ];
 
+/// In `/run`, where that is not private; below the root.
+pub(crate) const IN_RUN: Stores = &[(
+    "run",
+    &["secrets", "secrets.d", "credentials", "agenix", "agenix.d", "keys", "cryptsetup"],
+)];
+
 /// What the super-user alone may read, and what shows the kernel's insides to it;
 /// below the root.
+#[cfg(target_os = "linux")]
 pub(crate) const IN_KERNEL: Stores = &[
     ("sys/kernel", &["debug", "tracing", "security"]),
     ("sys/fs", &["bpf"]),
@@ -213,6 +221,7 @@ pub(crate) const IN_KERNEL: Stores = &[
 
 /// Parts of `/proc` that the super-user may write to by file mode alone, without
 /// any capability: they are made read-only for it.
+#[cfg(target_os = "linux")]
 pub(crate) const IN_PROC: &[&str] = &[
     "sys",
     "sysrq-trigger",
@@ -225,4 +234,5 @@ pub(crate) const IN_PROC: &[&str] = &[
     "asound",
     "mtrr",
     "latency_stats",
+    "dynamic_debug",
 ];

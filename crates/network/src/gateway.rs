@@ -202,6 +202,7 @@ impl Shared {
     }
 
     /// One connection whose destination is known, from a program that knows nothing of the gateway.
+    #[cfg(target_os = "linux")]
     pub(crate) async fn serve(&self, inside: TcpStream, destination: Destination) {
         let target = Target::from(&destination);
         match self.open(&destination).await {

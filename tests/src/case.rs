@@ -44,6 +44,9 @@ pub struct Case {
     pub args: Option<Vec<String>>,
     /// A script of the caller's, outside the sandbox.
     pub session: Option<String>,
+    /// True for a session that kills a supervisor: nobody but the suite could reap what that one had started.
+    #[serde(default)]
+    pub orphans: bool,
     /// Options of `ringfence run`.
     #[serde(default)]
     pub options: Vec<String>,

@@ -98,6 +98,12 @@ pub struct Probe {
     /// What stands around it: that of its file.
     #[serde(skip)]
     pub scene: Props,
+    /// Property of the result's `enforcement` that it attacks. Default: that of its file.
+    #[serde(default)]
+    pub about: String,
+    /// True for what works inside namespaces only.
+    #[serde(default)]
+    pub namespaces: bool,
 }
 
 fn works() -> Outside {
@@ -114,10 +120,30 @@ pub fn load(directory: &Path) -> Result<Vec<(String, Probe)>, String> {
         let file: Probes =
             toml::from_str(&text).map_err(|error| format!("{stem}.toml: {error}"))?;
         let Probes { scene, probe } = file;
-        let on_scene = |probe| Probe { scene: scene.clone(), ..probe };
+        let about = about(&stem);
+        let on_scene = |mut probe: Probe| {
+            if probe.about.is_empty() {
+                about.clone_into(&mut probe.about);
+            }
+            Probe { scene: scene.clone(), ..probe }
+        };
         probes.extend(probe.into_iter().map(|probe| (stem.clone(), on_scene(probe))));
     }
     Ok(probes)
+}
+
+/// The property of the result's `enforcement` that the probes of a file attack.
+fn about(file: &str) -> &'static str {
+    let head = file.split('-').next().unwrap_or(file);
+    match head {
+        "hidden" => "hidden",
+        "protected" => "protected",
+        "processes" | "host" => "processes",
+        "network" => "network",
+        "sockets" => "unix_sockets",
+        "kernel" => "system_calls",
+        _ => "files",
+    }
 }
 
 /// What the attacker's exit status says.
@@ -152,6 +178,10 @@ pub fn carry_out(
     inside: bool,
 ) -> io::Result<(Verdict, Option<String>)> {
     let mut seen = Seen::default();
+    if stage.admits && probe.namespaces {
+        let note = "works inside namespaces only".to_owned();
+        return Ok((Verdict::Passed, Some(note)));
+    }
     outside(probe, account, stage, &mut seen)?;
     if inside {
         within(probe, account, stage, &mut seen)?;
@@ -201,10 +231,19 @@ fn within(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> i
     let props = scene.props(&probe.scene)?;
     let ended = scene.inside(probe, &[], &probe.run)?;
     let text = format!("inside: {}", words(&ended));
+    if stage.admits && ended.status == 125 && text.contains("no sandbox") {
+        seen.note = Some(format!("{text}; what cannot be held is not run"));
+        return scene.end();
+    }
+    let mut beside = difference(&before, &snapshot(&scene.outside)?);
     match said(&ended) {
         Said::Succeeded if probe.allowed => {}
         Said::Succeeded => match scene.admission(probe)? {
-            Some(admission) => seen.note = Some(format!("{text}; the result says so: {admission}")),
+            Some(admission) => {
+                seen.note = Some(format!("{text}; the result says so: {admission}"));
+                // What it admits has happened, perhaps to this very directory.
+                beside.clear();
+            }
             None => seen.wrong.push(text),
         },
         Said::Refused | Said::NoSuchCall if !probe.allowed => {}
@@ -212,7 +251,7 @@ fn within(probe: &Probe, account: &Account, stage: &Stage, seen: &mut Seen) -> i
         Said::NotHere => {}
         Said::Refused | Said::NoSuchCall | Said::Nonsense => seen.wrong.push(text),
     }
-    seen.wrong.extend(difference(&before, &snapshot(&scene.outside)?));
+    seen.wrong.extend(beside);
     if !probe.allowed {
         seen.wrong.extend(difference(&props, &scene.props(&probe.scene)?));
     }
@@ -325,7 +364,11 @@ impl<'a> Scene<'a> {
 
     /// What the result of such a run says about the property that this probe is about, unless it claims all.
     fn admission(&self, probe: &Probe) -> io::Result<Option<String>> {
-        let Some(property) = &probe.admitted else { return Ok(None) };
+        let Some(property) =
+            self.stage.admits.then_some(probe.about.as_str()).or(probe.admitted.as_deref())
+        else {
+            return Ok(None);
+        };
         let ended = self.inside(probe, &["--json"], &["devices".to_owned()])?;
         let result: serde_json::Value = serde_json::from_slice(&ended.stdout)?;
         let level = result["enforcement"][property].as_str().unwrap_or("full");

@@ -178,8 +178,9 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> R
     }
 }
 
-/// A daemon, and a main process that goes on for ever.
-const LONG: &str = "attacker emit daemon begun; sleep 1000";
+/// A daemon that holds the output, and a main process that goes on for ever. Whoever hears `begun` finds a shell that
+/// waits for nobody: one that waits for a child leaves an interrupt to it.
+const LONG: &str = "attacker emit daemon x 3>&1 >/dev/null; echo begun; exec sleep 1000";
 
 fn killed(act: &Act<'_>) -> Result<(), String> {
     killed_with(act, &["run", "-c", LONG])

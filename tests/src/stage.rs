@@ -60,6 +60,8 @@ pub struct Stage {
     pub bin: PathBuf,
     /// The orphans of all runs.
     pub watch: Watch,
+    /// Take the result's own word for what is not held here: the machine has no namespaces.
+    pub admits: bool,
     next: AtomicU32,
     planted: Vec<PathBuf>,
 }
@@ -89,8 +91,14 @@ impl Stage {
         };
         let root = places.find(|place| will_do(place)).ok_or_else(none)?;
         let bin = root.join("bin");
-        let stage =
-            Stage { root, bin, watch: Watch::new()?, next: AtomicU32::new(0), planted: Vec::new() };
+        let stage = Stage {
+            root,
+            bin,
+            watch: Watch::new()?,
+            admits: false,
+            next: AtomicU32::new(0),
+            planted: Vec::new(),
+        };
         fs::set_permissions(&stage.root, Permissions::from_mode(0o755))?;
         for directory in [&stage.bin, &stage.root.join("config")] {
             fs::create_dir(directory)?;
@@ -126,6 +134,25 @@ impl Stage {
         let copy = self.bin.join(name);
         fs::copy(program, &copy)?;
         fs::set_permissions(copy, Permissions::from_mode(mode))
+    }
+
+    /// Puts a script in the place of a program: it starts the program where no namespace can be made. An ordinary user
+    /// makes one last, of users, and closes the door.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn without_namespaces(&mut self, name: &str) -> io::Result<()> {
+        let (script, program) = (self.bin.join(name), self.bin.join(format!("{name}-itself")));
+        fs::rename(&script, &program)?;
+        let text = format!(
+            "#!/bin/sh\nexec unshare --user --map-current-user --keep-caps -- /bin/sh -c \
+             'echo 0 >/proc/sys/user/max_user_namespaces &&\n\
+             exec setpriv --ambient-caps=-all --inh-caps=-all -- \"$0\" \"$@\"' {} \"$@\"\n",
+            program.display()
+        );
+        fs::write(&script, text)?;
+        self.admits = true;
+        fs::set_permissions(script, Permissions::from_mode(0o755))
     }
 
     fn settle(&mut self, account: &Account) -> io::Result<()> {

@@ -164,7 +164,11 @@ impl Trial<'_> {
 
     fn ringfence(&self, place: &Place) -> Vec<OsString> {
         if let Some(session) = &self.case.session {
-            return vec!["/bin/sh".into(), "-c".into(), self.fill(session, place).into()];
+            let contain = [self.stage.bin.join("attacker").into(), "contain".into()];
+            let mut words: Vec<OsString> =
+                if self.case.orphans { contain.to_vec() } else { Vec::new() };
+            words.extend(["/bin/sh".into(), "-c".into(), self.fill(session, place).into()]);
+            return words;
         }
         let mut words: Vec<OsString> = vec![self.stage.bin.join("ringfence").into()];
         if let Some(args) = &self.case.args {

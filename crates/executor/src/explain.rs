@@ -44,12 +44,13 @@ pub struct Explanation {
 pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
     let prepared = &request.prepared;
     let verdict = prepared.decide(&request.command)?;
-    let (process, missing) = spawn::process(request)?;
+    let (mut process, missing) = spawn::process(request)?;
     let aftermath =
         Aftermath::layer(prepared, RunId::generate(), &prepared.shown(&request.command))?;
     let sandbox = Sandbox::prepare_by_trying(&spawn::sandbox_spec(request, &aftermath));
     aftermath.forget();
     let sandbox = sandbox.map_err(|source| prepared.no_sandbox(source))?;
+    process.rlimits = spawn::rlimits(prepared, sandbox.backend())?;
     let redact = |text: &str| prepared.redact(text.as_bytes());
     let plan = sandbox.plan_text(&process).map_err(|source| prepared.no_sandbox(source))?;
     let warnings = prepared.warnings().iter().chain(sandbox.warnings()).chain(&missing);

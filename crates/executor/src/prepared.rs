@@ -7,10 +7,10 @@
 
 use std::path::PathBuf;
 
-use ringfence_config::{Environment, Profile, Resolved, Runner};
+use ringfence_config::{Environment, Mode, Profile, Resolved, Runner};
 use ringfence_output_capture::{Redaction, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
-use ringfence_sandbox::{SandboxError, SandboxSpec};
+use ringfence_sandbox::{Backend, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
@@ -28,6 +28,8 @@ pub struct Prepared {
     pub(crate) base: Variables,
     pub(crate) spec: SandboxSpec,
     pub(crate) limits: Split,
+    /// The same where the sandbox has no user namespace of its own.
+    bare_limits: Split,
     pub(crate) redaction: Redaction,
     /// Where runs leave what outlives them, the best place first.
     pub(crate) states: Vec<State>,
@@ -61,7 +63,8 @@ impl Prepared {
         Ok(Self {
             base: passed(&policy, &environment),
             spec: spec::sandbox_spec(&profile, environment.homes()),
-            limits: spec::split_limits(&profile, real_root),
+            limits: spec::split_limits(&profile, real_root, profile.mode == Mode::Sandbox),
+            bare_limits: spec::split_limits(&profile, real_root, false),
             redaction,
             states: states(&environment),
             runner,
@@ -70,6 +73,11 @@ impl Prepared {
             environment,
             profile,
         })
+    }
+
+    /// The limits as this backend keeps them.
+    pub(crate) fn limits_of(&self, backend: Backend) -> &Split {
+        if backend == Backend::LinuxNamespaces { &self.limits } else { &self.bare_limits }
     }
 
     /// The profile.

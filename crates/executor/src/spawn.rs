@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use ringfence_output_capture::{Activity, Sink};
 use ringfence_resource_limits::hard_ceiling;
-use ringfence_sandbox::{Enforcement, Files, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree};
+use ringfence_sandbox::{
+    Backend, Enforcement, Files, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree,
+};
 use tokio::sync::Notify;
 
 use crate::aftermath::{self, Aftermath};
@@ -72,6 +74,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         }
     };
     drop(stdio);
+    let watched = prepared.limits_of(sandbox.backend()).watched;
     let tree = Arc::new(tree);
     aftermath.of(Arc::clone(&tree));
     let mut about = about(&prepared, run, shown, process.cwd, sandbox);
@@ -106,7 +109,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         cancel,
         clock,
         deadlines: deadlines(&prepared, clock),
-        watch: Watch::new(clock.started(), prepared.limits.watched),
+        watch: Watch::new(clock.started(), watched),
         pumps: Some(pipes.pump(stdout, stderr)),
         activity,
         feeding: stdin.rest.map(stdin::Rest::feed),
@@ -172,6 +175,7 @@ fn start(
             process.temp = aftermath.scratch(prepared, run)?;
             tell_of_temp(process);
         }
+        process.rlimits = rlimits(prepared, sandbox.backend())?;
         aftermath.watch(prepared, run, &sandbox)?;
         let error = match sandbox.start(process, stdio) {
             Ok(tree) => return Ok((sandbox, tree)),
@@ -197,7 +201,7 @@ fn tell_of_temp(process: &mut Process) {
 /// What the sandbox enforces, and what the limits do.
 pub(crate) fn enforcement(sandbox: &Sandbox, prepared: &Prepared) -> Enforcement {
     let mut enforcement = sandbox.enforcement().clone();
-    for (property, level) in &prepared.limits.enforcement {
+    for (property, level) in &prepared.limits_of(sandbox.backend()).enforcement {
         enforcement.set(property, level.clone());
     }
     enforcement
@@ -216,7 +220,7 @@ pub(crate) fn process(request: &RunRequest) -> Result<(Process, Vec<String>), Ru
         args,
         env,
         cwd,
-        rlimits: rlimits(prepared)?,
+        rlimits: Vec::new(),
         linger: LINGER.max(prepared.profile.grace),
         temp: None,
     };
@@ -235,8 +239,9 @@ fn check_cwd(path: &Path) -> Result<(), RunError> {
     Err(RunError::Cwd { path: path.to_owned(), source })
 }
 
-fn rlimits(prepared: &Prepared) -> Result<Vec<Rlimit>, RunError> {
-    let rlimits = prepared.limits.kernel.rlimits(hard_ceiling)?;
+/// The resource limits of each process, as this backend counts.
+pub(crate) fn rlimits(prepared: &Prepared, backend: Backend) -> Result<Vec<Rlimit>, RunError> {
+    let rlimits = prepared.limits_of(backend).kernel.rlimits(hard_ceiling)?;
     let raw = |limit: ringfence_resource_limits::Rlimit| Rlimit {
         resource: limit.resource.raw(),
         soft: limit.soft,

@@ -97,7 +97,7 @@ impl Watched {
 /// The kernel counts processes by user, and root not at all. Where that is not the tree's own
 /// count, the limit is left out of the kernel's and the tree is looked at instead: a limit that
 /// counts the caller's browser would be worse than none.
-pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
+pub(crate) fn split_limits(profile: &Profile, real_root: bool, own_user_namespace: bool) -> Split {
     let asked = Limits {
         memory: profile.max_memory,
         cpu_time: profile.max_cpu,
@@ -110,7 +110,6 @@ pub(crate) fn split_limits(profile: &Profile, real_root: bool) -> Split {
     // nothing else to keep it is refused before the run starts.
     let cpu_time = asked.cpu_time.filter(|_| CAN_SAMPLE);
     let mut watched = Watched { memory: asked.memory, cpu_time, processes: None };
-    let own_user_namespace = profile.mode == Mode::Sandbox;
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
         let by_kernel = enforced == Enforced::Full;
@@ -225,7 +224,8 @@ mod tests {
         watched: Watched,
         expect: &[&str],
     ) {
-        let split = split_limits(&profile(lines), real_root);
+        let profile = profile(lines);
+        let split = split_limits(&profile, real_root, profile.mode == Mode::Sandbox);
         assert_eq!((split.kernel, split.watched), (kernel, watched), "{lines}");
         let got: Vec<_> =
             split.enforcement.iter().map(|(what, how)| format!("{what} {how}")).collect();

@@ -10,7 +10,9 @@
 
 #[cfg(target_os = "linux")]
 use crate::init::wire::{self, Op};
-use std::{ffi::OsString, fmt, io, net::SocketAddr, os::unix::ffi::OsStringExt, time::Duration};
+use std::{ffi::OsString, fmt, io, time::Duration};
+#[cfg(target_os = "linux")]
+use std::{net::SocketAddr, os::unix::ffi::OsStringExt};
 
 /// How the command ended, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +229,7 @@ impl Report {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Denied {
     fn decode(w: [u64; 8], text: &[u8]) -> Option<Self> {
         let text = text.get(..usize::try_from(w[6]).ok()?)?;
@@ -247,6 +250,7 @@ impl Denied {
 
 /// `ADDRESS:PORT` of an address as the kernel has it; a family alone when the socket
 /// itself was refused.
+#[cfg(target_os = "linux")]
 fn destination(address: &[u8]) -> String {
     fn part<const N: usize>(address: &[u8], at: usize) -> Option<[u8; N]> {
         address.get(at..at + N)?.try_into().ok()
@@ -270,7 +274,7 @@ fn destination(address: &[u8]) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

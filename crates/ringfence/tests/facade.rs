@@ -77,8 +77,8 @@ fn errors_keep_their_type_and_their_advice() {
     assert!(matches!(unknown, Some(Error::Config(_))), "{unknown:?}");
     let hint = unknown.and_then(|error| error.hint()).unwrap_or_default();
     assert!(hint.contains("host"), "{hint}");
-    let overlay = ringfence::config::FsMode::WorkspaceOverlay;
-    let unsupported = runner.shell("true").fs_mode(overlay).request().err();
+    let allowlist = ringfence::config::NetworkMode::Allowlist;
+    let unsupported = runner.shell("true").network_mode(allowlist).request().err();
     assert!(matches!(unsupported, Some(Error::Run(RunError::Unsupported(_)))), "{unsupported:?}");
 }
 

@@ -205,6 +205,7 @@ pub(crate) const IN_SYSTEM: Stores = &[
 ];
 
 /// In `/run`, where that is not private; below the root.
+#[cfg(target_os = "linux")]
 pub(crate) const IN_RUN: Stores = &[(
     "run",
     &["secrets", "secrets.d", "credentials", "agenix", "agenix.d", "keys", "cryptsetup"],

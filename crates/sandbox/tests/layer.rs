@@ -120,7 +120,7 @@ fn a_layer_lies_in_a_writable_tree() {
 #[test]
 fn git_works_in_a_layer() {
     let layered = Layered::new(&["a"], |_| FileView::default());
-    let git = "set -e; export HOME=/nonexistent EMAIL=a@b; ";
+    let git = "set -e; export HOME=/nonexistent EMAIL=a@b GIT_AUTHOR_NAME=a GIT_COMMITTER_NAME=a; ";
     works(&layered.spec, &format!("{git} git init -q; git add a; git commit -qm a; git gc -q"));
     works(&layered.spec, &format!("{git} echo b > a; git stash -q; git log --oneline"));
     assert!(!layered.path("ws/.git").exists());

@@ -6,7 +6,7 @@
 //!   thrown away later.
 //! - A [`Guard`] looks, when a run is over, at paths that no mount could protect: what was made there is moved to
 //!   the quarantine, what was changed is put back.
-//! - The [`State`] directory holds both, and journals from which [`sweep`] finishes what a killed process could not.
+//! - The [`State`] directory holds both, and journals from which [`sweep()`] finishes what a killed process could not.
 //!
 //! This crate makes no sandbox and knows none. It takes paths, and it treats whatever lies at them as made by an
 //! enemy: no symbolic link is followed, everything is reached from an open directory.

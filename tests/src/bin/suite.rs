@@ -1,9 +1,11 @@
 //! The runner of the suite: cases, probes and scenarios, for every shell and account, two at a time.
 //!
-//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`. The first
-//! directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer halves
-//! run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves are
-//! right. Exit status 1 when something failed, 2 when the suite could not run.
+//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--every N] [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`.
+//! The first directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer
+//! halves run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves
+//! are right. `--every` takes the first of each N. With `--admit` a probe that succeeds inside is told and not failed
+//! where the result admits it, and `--without-namespaces` runs `ringfence` where none can be made, which is for ordinary
+//! users. Exit status 1 when something failed, 2 when the suite could not run.
 #![cfg_attr(not(target_os = "linux"), no_main)]
 #![cfg(target_os = "linux")]
 
@@ -31,6 +33,9 @@ struct Options {
     only: Vec<String>,
     account: Option<String>,
     data: PathBuf,
+    every: usize,
+    admit: bool,
+    without_namespaces: bool,
     jobs: usize,
 }
 
@@ -55,6 +60,9 @@ fn options() -> Result<Options, String> {
         only: Vec::new(),
         account: None,
         data: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        every: 1,
+        admit: false,
+        without_namespaces: false,
         jobs,
     };
     let mut args = std::env::args().skip(1);
@@ -65,6 +73,11 @@ fn options() -> Result<Options, String> {
             "--bare" => options.bare = true,
             "--list" => options.list = true,
             "--only" => options.only.push(value()?),
+            "--every" => {
+                options.every = value()?.parse().map_err(|error| format!("--every: {error}"))?
+            }
+            "--admit" => options.admit = true,
+            "--without-namespaces" => options.without_namespaces = true,
             "--data" => options.data = PathBuf::from(value()?),
             "--as" => options.account = Some(value()?),
             "--jobs" => {
@@ -72,6 +85,9 @@ fn options() -> Result<Options, String> {
             }
             _ => return Err(format!("unknown option {arg}")),
         }
+    }
+    if options.without_namespaces && options.account.as_deref() != Some("user") {
+        return Err("--without-namespaces needs --as user".to_owned());
     }
     Ok(options)
 }
@@ -99,6 +115,7 @@ fn suite(options: &Options) -> Result<bool, String> {
     items.retain(|item| {
         options.only.is_empty() || options.only.iter().any(|text| item.name.contains(text))
     });
+    let items: Vec<Item> = items.into_iter().step_by(options.every.max(1)).collect();
     if options.list {
         return Ok(items.iter().all(|item| writeln!(io::stdout(), "{}", item.name).is_ok()));
     }
@@ -158,6 +175,10 @@ fn furnish(
     let programs: Vec<&Path> = programs.iter().map(PathBuf::as_path).collect();
     let found: Vec<Shell> = shells.iter().filter_map(|(_, shell)| shell.clone()).collect();
     stage.furnish(accounts, &found, &programs)?;
+    stage.admits = options.admit;
+    if options.without_namespaces {
+        stage.without_namespaces("ringfence")?;
+    }
     if accounts.len() > 1 {
         stage.copy(&options.bin.join("attacker"), Path::new("setuid-attacker"), 0o4755)?;
     }

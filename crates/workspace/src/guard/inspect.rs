@@ -78,8 +78,8 @@ impl<'a> Inspection<'a> {
         };
         match now {
             // The link of before. What it leads to is watched under its own name, if at all.
-            Seen::Link(_) if now == self.seen[node.place] => return,
-            Seen::Link(_) => self.take(dir, name, path),
+            Seen::Link(..) if now == self.seen[node.place] => return,
+            Seen::Link(..) => self.take(dir, name, path),
             Seen::Other if node.keeps => self.take(dir, name, path),
             Seen::Directory => return self.locked(dir, node, path),
             Seen::Other | Seen::Missing => {}

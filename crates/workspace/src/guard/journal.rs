@@ -254,8 +254,8 @@ fn text(run: &str, watched: &[Watched], seen: &[Seen]) -> String {
             Seen::Missing => text.push_str("way missing\n"),
             Seen::Directory => text.push_str("way directory\n"),
             Seen::Other => text.push_str("way other\n"),
-            Seen::Link(Identity(device, inode)) => {
-                writeln!(text, "way link {device} {inode}")
+            Seen::Link(Identity(device, inode), target) => {
+                writeln!(text, "way link {device} {inode} {target}")
                     .expect("because a String takes any text");
             }
         }
@@ -294,8 +294,9 @@ fn parse_way(way: &str) -> Option<Seen> {
         "directory" => Seen::Directory,
         "other" => Seen::Other,
         link => {
-            let (device, inode) = link.strip_prefix("link ")?.split_once(' ')?;
-            Seen::Link(Identity(device.parse().ok()?, inode.parse().ok()?))
+            let mut numbers = link.strip_prefix("link ")?.split(' ').map(str::parse);
+            let mut next = || numbers.next()?.ok();
+            Seen::Link(Identity(next()?, next()?), next()?)
         }
     })
 }
@@ -327,7 +328,7 @@ mod tests {
             Watched { root: "/w".into(), path: ".git".into(), before: Before::NoRepository },
             Watched { root: "/".into(), path: "x/y".into(), before: Before::Something },
         ];
-        let seen = vec![Seen::Missing, Seen::Directory, Seen::Other, Seen::Link(Identity(1, 2))];
+        let seen = vec![Seen::Missing, Seen::Directory, Seen::Other, Seen::Link(Identity(1, 2), 3)];
         let text = text("run-1", &watched, &seen);
         assert_eq!(parse(&text), Some((1, "run-1".to_owned(), watched, seen)));
     }

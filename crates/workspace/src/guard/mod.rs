@@ -5,7 +5,7 @@
 //! Names are looked at, not files: a parent that was moved aside takes nothing along that matters.
 //!
 //! The trap is the time between. The command's tree is empty and the supervisor is killed before
-//! it looked: the journal says so, and [`sweep`] of the next process looks instead. So does it for
+//! it looked: the journal says so, and [`sweep()`] of the next process looks instead. So does it for
 //! a [`Guard`] that is dropped without [`Guard::finish`].
 
 mod finding;
@@ -91,7 +91,7 @@ impl Guard {
 fn resolved(mut watched: Vec<Watched>) -> Result<(Arc<Watchlist>, Vec<Seen>, Vec<Watched>)> {
     let list = Watchlist::new(&watched)?;
     let seen = list.survey()?;
-    if !seen.iter().any(|seen| matches!(seen, Seen::Link(_))) {
+    if !seen.iter().any(|seen| matches!(seen, Seen::Link(..))) {
         return Ok((Arc::new(list), seen, watched));
     }
     let further = list.resolved(&watched, &seen);

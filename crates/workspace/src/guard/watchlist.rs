@@ -41,8 +41,9 @@ pub struct Watched {
 pub(crate) enum Seen {
     Missing,
     Directory,
-    /// A symbolic link, not followed.
-    Link(Identity),
+    /// A symbolic link, not followed: which one, and a hash of where it leads. A number of an inode is
+    /// given out again as soon as it is free.
+    Link(Identity, u64),
     /// Something else.
     Other,
 }
@@ -182,7 +183,7 @@ impl Node {
         for node in &self.below {
             let path = path.join(os(&node.name));
             match seen[node.place] {
-                Seen::Link(_) => node.follow(root, &path, watched, found),
+                Seen::Link(..) => node.follow(root, &path, watched, found),
                 Seen::Directory => node.resolve(root, &path, seen, watched, found),
                 Seen::Missing | Seen::Other => {}
             }
@@ -205,11 +206,20 @@ impl Node {
     }
 }
 
+/// FNV-1a: the same in every process that reads a journal.
+fn hash(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 /// What lies where a directory could not be opened.
 pub(crate) fn look(dir: &Dir, name: &CStr, error: Errno) -> rustix::io::Result<Seen> {
     let Some(meta) = dir.meta(name)? else { return Ok(Seen::Missing) };
     match meta.kind {
-        FileKind::Symlink => Ok(Seen::Link(meta.identity)),
+        FileKind::Symlink => {
+            let target = dir.read_link(OsStr::from_bytes(name.to_bytes()))?;
+            Ok(Seen::Link(meta.identity, hash(target.as_bytes())))
+        }
         // One that keeps its owner out. It is a directory all the same.
         FileKind::Directory if error == Errno::ACCESS => Ok(Seen::Directory),
         FileKind::Directory if !is_gone(error) => Err(error),

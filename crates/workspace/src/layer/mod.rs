@@ -161,7 +161,7 @@ impl Layer {
     ///
     /// # Errors
     ///
-    /// When the layer cannot be removed. What is left of it is removed by the next [`sweep`](crate::sweep).
+    /// When the layer cannot be removed. What is left of it is removed by the next [`sweep()`](crate::sweep()).
     pub fn discard(self) -> Result<()> {
         pending::recover(&self.dir, &self.run, self.open_workspace().ok().as_ref());
         let layers = self.state.make(Part::Layers)?;

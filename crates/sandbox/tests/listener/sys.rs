@@ -1,6 +1,5 @@
 //! What the init does with the calls it is handed: connections it carries out, refusals
 //! it tells. The programs inside are this very test program, asked for one probe.
-#![cfg(target_os = "linux")]
 
 use ringfence_sandbox::{
     Confinement, Denied, DeniedKind, ExitStatus, FileView, Files, Network, Process, Program,
@@ -187,7 +186,7 @@ fn follow(tree: &Tree, mut reader: io::PipeReader) -> Outcome {
 fn probe(spec: &SandboxSpec, words: &[&str]) -> Outcome {
     let itself = std::env::current_exe().expect("it has a path");
     let itself = itself.to_str().expect("the path is text");
-    let program = [itself, "--exact", "probes", "--nocapture", "--test-threads=1"];
+    let program = [itself, "--exact", "sys::probes", "--nocapture", "--test-threads=1"];
     let (tree, reader) = start(spec, &program, &[(PROBE, &words.join("\n"))]);
     follow(&tree, reader)
 }
@@ -745,7 +744,7 @@ fn nonsense_gets_the_kernels_answer_and_disturbs_nobody() {
 #[test]
 fn who_waits_for_a_connection_can_be_killed() {
     let ground = Ground::new();
-    let script = "echo up; exec \"$0\" --exact probes --nocapture";
+    let script = "echo up; exec \"$0\" --exact sys::probes --nocapture";
     let itself = std::env::current_exe().expect("it has a path");
     let program = ["sh", "-c", script, text(&itself)];
     let (tree, mut reader) = start(&ground.spec, &program, &[(PROBE, "crowd")]);

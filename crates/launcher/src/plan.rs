@@ -157,6 +157,10 @@ pub enum Step {
         /// Its name.
         name: &'static str,
     },
+    /// Hand out sockets of this network namespace to the supervisor, and wait until it says
+    /// that everything is ready: [`Report::Sockets`](crate::Report::Sockets),
+    /// [`SocketService`](crate::SocketService).
+    OfferSockets,
     /// Make a Landlock ruleset, see landlock(7).
     RulesetCreate {
         /// Where it is kept.
@@ -274,6 +278,7 @@ impl Step {
             Self::MakeFile { .. } => Op::MakeFile,
             Self::Symlink { .. } => Op::Symlink,
             Self::InterfaceUp { .. } => Op::InterfaceUp,
+            Self::OfferSockets => Op::OfferSockets,
             Self::RulesetCreate { .. } => Op::RulesetCreate,
             Self::RulesetAllow { .. } => Op::RulesetAllow,
             Self::Overlay { .. } => Op::Overlay,
@@ -563,6 +568,7 @@ impl fmt::Display for Step {
                 write!(f, "make the link `{}` to `{}`", path.display(), target.display())
             }
             Self::InterfaceUp { name } => write!(f, "bring the interface {name} up"),
+            Self::OfferSockets => f.write_str("hand out sockets, and wait for the gateway"),
             Self::RulesetCreate { into, files, network, scopes, .. } => write!(
                 f,
                 "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",

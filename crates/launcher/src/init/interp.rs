@@ -4,6 +4,7 @@
 //! the kernel is asked. No step looks at another: what one hands on is a
 //! descriptor in a numbered slot.
 
+use super::net;
 use super::proc;
 use super::sys::{self, Errno, new, nr};
 use super::watch;
@@ -77,6 +78,7 @@ impl Machine {
                 symlink(target, text.next()?)
             }
             Op::InterfaceUp => interface_up(text.next()?),
+            Op::OfferSockets => net::offer(),
             Op::RulesetCreate => {
                 let ruleset = ruleset_create(&w)?;
                 self.fill(w[0], ruleset)

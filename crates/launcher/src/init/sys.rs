@@ -25,6 +25,7 @@ pub(crate) const ENAMETOOLONG: Errno = Errno(36);
 pub(crate) const ENOSYS: Errno = Errno(38);
 pub(crate) const ELOOP: Errno = Errno(40);
 pub(crate) const EBADMSG: Errno = Errno(74);
+pub(crate) const ECANCELED: Errno = Errno(125);
 pub(crate) const ENETUNREACH: Errno = Errno(101);
 pub(crate) const ECONNREFUSED: Errno = Errno(111);
 pub(crate) const EHOSTUNREACH: Errno = Errno(113);
@@ -151,6 +152,8 @@ pub(crate) mod nr {
     pub(crate) const IOCTL: usize = libc::SYS_ioctl as usize;
     pub(crate) const GETPID: usize = libc::SYS_getpid as usize;
     pub(crate) const SOCKET: usize = libc::SYS_socket as usize;
+    pub(crate) const SENDMSG: usize = libc::SYS_sendmsg as usize;
+    pub(crate) const SOCKETPAIR: usize = libc::SYS_socketpair as usize;
     pub(crate) const CLONE: usize = libc::SYS_clone as usize;
     pub(crate) const EXECVE: usize = libc::SYS_execve as usize;
     pub(crate) const WAIT4: usize = libc::SYS_wait4 as usize;

@@ -48,6 +48,7 @@ pub(crate) mod nr {
     pub(crate) const GETPID: usize = 39;
     pub(crate) const SOCKET: usize = 41;
     pub(crate) const CONNECT: usize = 42;
+    pub(crate) const LISTEN: usize = 50;
     pub(crate) const SENDTO: usize = 44;
     pub(crate) const RECVFROM: usize = 45;
     pub(crate) const SENDMSG: usize = 46;
@@ -123,6 +124,7 @@ pub(crate) mod nr {
     pub(crate) const GETUID: usize = 174;
     pub(crate) const SOCKET: usize = 198;
     pub(crate) const SOCKETPAIR: usize = 199;
+    pub(crate) const LISTEN: usize = 201;
     pub(crate) const CONNECT: usize = 203;
     pub(crate) const SENDTO: usize = 206;
     pub(crate) const RECVFROM: usize = 207;
@@ -181,6 +183,7 @@ pub(crate) mod nr {
     pub(crate) const SENDTO: usize = libc::SYS_sendto as usize;
     pub(crate) const SENDMSG: usize = libc::SYS_sendmsg as usize;
     pub(crate) const CONNECT: usize = libc::SYS_connect as usize;
+    pub(crate) const LISTEN: usize = libc::SYS_listen as usize;
     pub(crate) const RECVFROM: usize = libc::SYS_recvfrom as usize;
     pub(crate) const RECVMSG: usize = libc::SYS_recvmsg as usize;
     pub(crate) const SHUTDOWN: usize = libc::SYS_shutdown as usize;

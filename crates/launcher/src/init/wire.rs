@@ -118,9 +118,11 @@ pub(crate) enum Op {
     OfferSockets,
     RulesetCreate,
     RulesetAllow,
+    RulesetAllowPort,
     Overlay,
     Watch,
     WatchAllow,
+    WatchPort,
     Subreaper,
     NewSession,
     ResetSignals,
@@ -136,7 +138,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 30] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -150,9 +152,11 @@ impl Op {
         Self::OfferSockets,
         Self::RulesetCreate,
         Self::RulesetAllow,
+        Self::RulesetAllowPort,
         Self::Overlay,
         Self::Watch,
         Self::WatchAllow,
+        Self::WatchPort,
         Self::Subreaper,
         Self::NewSession,
         Self::ResetSignals,

@@ -223,6 +223,7 @@ pub(crate) fn process(request: &RunRequest) -> Result<(Process, Vec<String>), Ru
         rlimits: Vec::new(),
         linger: LINGER.max(prepared.profile.grace),
         temp: None,
+        proxy: None,
     };
     let warn =
         |name: &OsStr| format!("variable `{}` was to be passed and is not set", name.display());

@@ -28,6 +28,7 @@ mod address;
 pub mod dns;
 mod gate;
 mod gateway;
+mod inside;
 mod ledger;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -42,20 +43,16 @@ mod upstream;
 pub use address::AddressKind;
 pub use gate::{BadEntry, Blocked, Decision, Gate, NearMiss};
 pub use gateway::{Events, Gateway, Settings};
+pub use inside::{Entered, NamespaceError, Reach, SocketKind, Sockets, hosts_file, resolv_conf};
 pub use ledger::{Account, Attempt, Cause, GatewayEvent, Refusal, Target};
 #[cfg(target_os = "linux")]
-pub use linux::{
-    NamespaceError, Packet, Reach, Rules, SocketKind, Sockets, hosts_file, parse_packet,
-    resolv_conf,
-};
+pub use linux::{Packet, Rules, parse_packet};
 pub use outside::Patience;
 pub use proxy::{HeadError, Proxy, Request, parse_request, proxy_variables};
 pub use resolve::{Resolve, SystemResolver};
 pub use ringfence_policy::{
     AllowEntry, AllowEntryError, Allowlist, Destination, DestinationError, ReasonCode,
 };
-#[cfg(target_os = "linux")]
-pub use transparent::Entered;
 pub use upstream::{
     HostProxies, NoProxy, ProxyKind, ProxyServer, ProxySettings, ProxyUrlError, ProxyUrlProblem,
     TunnelError,

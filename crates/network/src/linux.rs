@@ -4,7 +4,7 @@
 //! route that leads nowhere, and one rule set redirects what is allowed to one listener. Whatever is left is refused in the kernel
 //! at once, and told.
 //!
-//! Everything is done from outside, by sockets that somebody inside makes and hands out ([`Sockets`]): whoever owns a namespace may
+//! Everything is done from outside, by sockets that somebody inside makes and hands out ([`Sockets`](crate::Sockets)): whoever owns a namespace may
 //! configure it by them. So nothing of this runs in the command's reach, and the program inside that makes the sockets needs to know
 //! nothing.
 
@@ -14,7 +14,6 @@ mod nflog;
 mod rules;
 
 pub(crate) use namespace::Fitted;
-pub use namespace::{NamespaceError, Reach, SocketKind, Sockets, hosts_file, resolv_conf};
 pub use nflog::{Packet, parse_packet};
 pub use rules::Rules;
 

@@ -3,10 +3,9 @@
 use crate::dns::{self, Names, Query, RecordType};
 use crate::gate::Decision;
 use crate::gateway::{Gateway, Shared, accept};
+use crate::inside::{Entered, NamespaceError, Reach, SocketKind, Sockets};
 use crate::ledger::{Attempt, Cause, Target};
-use crate::linux::{
-    Fitted, NamespaceError, Packet, Reach, SocketKind, Sockets, fit_out, listen, packets,
-};
+use crate::linux::{Fitted, Packet, fit_out, listen, packets};
 use crate::relay::reset;
 use ringfence_policy::Destination;
 use ringfence_policy::allowlist::HostName;
@@ -29,15 +28,6 @@ const MAX_QUESTION: usize = 4096;
 const SILENCE: Duration = Duration::from_secs(10);
 /// Most names whose first kind of question is remembered.
 const MAX_ASKED: usize = 1024;
-
-/// What a namespace that is being served can and cannot do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entered {
-    /// How connections get to the gateway.
-    pub reach: Reach,
-    /// What does not work here, each in a sentence.
-    pub caveats: Vec<String>,
-}
 
 /// One namespace.
 struct Inside {

@@ -6,6 +6,7 @@
 //!
 //! One thread is enough, and quicker than several: bytes are moved by the kernel, and a connection that waits costs nothing.
 
+use crate::dns::Names;
 use crate::gate::{Decision, Gate};
 use crate::ledger::{Account, Attempt, Cause, GatewayEvent, Ledger, Target};
 use crate::outside::{Connection, Failure, Outside, Patience};
@@ -14,13 +15,14 @@ use crate::resolve::{Resolve, Resolver, SystemResolver};
 use crate::upstream::HostProxies;
 use ringfence_policy::Destination;
 use std::io;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 /// What a gateway is made from.
 #[derive(Clone)]
@@ -57,6 +59,10 @@ impl Settings {
 /// Events of a gateway, as they happen. `None` when the gateway is gone.
 pub type Events = mpsc::Receiver<GatewayEvent>;
 
+/// Most connections at once, whatever was set.
+const MOST_PLACES: usize = 1 << 20;
+/// Most listeners and logs.
+const MOST_DOORS: usize = 1 << 16;
 /// Most threads that wait for the system's resolver.
 const RESOLVERS: usize = 8;
 
@@ -86,9 +92,11 @@ impl Gateway {
             },
             ledger,
             pipes: Arc::default(),
-            room: Arc::new(Semaphore::new(
-                settings.max_connections.clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            places: settings.max_connections.clamp(1, MOST_PLACES),
+            room: Arc::new(Semaphore::new(settings.max_connections.clamp(1, MOST_PLACES))),
+            doors: Arc::new(Semaphore::new(MOST_DOORS)),
+            settling: watch::Sender::new(false),
+            names: Mutex::default(),
         });
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -111,6 +119,37 @@ impl Gateway {
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.shared.gate
+    }
+
+    /// When the programs inside are gone: takes up what they had begun, and lets what they had sent go out.
+    ///
+    /// Afterwards every refusal is on record and the accounts are final, but for connections whose other end did
+    /// not take what was sent within `patience`. Nothing is taken up any more.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its time driver.
+    pub async fn settle(&self, patience: Duration) {
+        self.shared.settling.send_replace(true);
+        let all = async {
+            // Neither is ever closed.
+            let _doors = self.shared.doors.acquire_many(MOST_DOORS as u32).await;
+            let _room = self.shared.room.acquire_many(self.shared.places as u32).await;
+        };
+        // What is late is cut off when the gateway is let go.
+        drop(tokio::time::timeout(patience, all).await);
+    }
+
+    /// What a program inside means by an address: a name that the address stands for there, or the address itself.
+    #[must_use]
+    pub fn meaning(&self, address: SocketAddr) -> Target {
+        let names = Arc::clone(&self.shared.names.lock().unwrap_or_else(PoisonError::into_inner));
+        let names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ip, port) = (address.ip().to_canonical(), address.port());
+        let name = match ip {
+            IpAddr::V4(v4) => names.name(v4).map(ToString::to_string),
+            IpAddr::V6(_) => None,
+        };
+        Target { host: name.unwrap_or_else(|| ip.to_string()), port: Some(port) }
     }
 
     /// The account of each destination so far, in the order of their first use.
@@ -151,7 +190,15 @@ pub(crate) struct Shared {
     pub(crate) outside: Outside,
     pub(crate) ledger: Ledger,
     pipes: Arc<Pipes>,
+    places: usize,
+    /// One permit for each connection that may be had.
     room: Arc<Semaphore>,
+    /// One permit is held by each listener and log that is read.
+    doors: Arc<Semaphore>,
+    /// The programs inside are gone.
+    settling: watch::Sender<bool>,
+    /// The names of the namespace that was entered last.
+    pub(crate) names: Mutex<Arc<Mutex<Names>>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -161,6 +208,17 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Held by whoever takes things up.
+    pub(crate) fn door(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.doors).try_acquire_owned().ok()
+    }
+
+    /// Returns when the programs inside are gone.
+    pub(crate) async fn settled(&self) {
+        // The sender is a part of this.
+        drop(self.settling.subscribe().wait_for(|settling| *settling).await);
+    }
+
     /// Decides, connects, and records what came of it.
     pub(crate) async fn open(&self, destination: &Destination) -> Result<Connection, Failure> {
         let target = Target::from(destination);
@@ -190,7 +248,9 @@ impl Shared {
         row.connections.fetch_add(1, Ordering::Relaxed);
         row.open.fetch_add(1, Ordering::Relaxed);
         let (up, down) = Default::default();
-        let ended = relay(inside, outside, &self.pipes, &[&up, &row.up], &[&down, &row.down]).await;
+        let gone = self.settled();
+        let (ups, downs) = ([&up, &row.up], [&down, &row.down]);
+        let ended = relay(inside, outside, &self.pipes, &ups, &downs, gone).await;
         row.open.fetch_sub(1, Ordering::Relaxed);
         self.ledger.tell(GatewayEvent::Closed {
             at: SystemTime::now(),
@@ -213,31 +273,64 @@ impl Shared {
     }
 }
 
-/// Takes up connections for as long as the gateway lives; each is a task of its own.
-pub(crate) async fn accept<F>(
+/// Takes up connections until the programs inside are gone; each is a task of its own.
+///
+/// The door is held from here on, before the task has its first turn, so that nobody settles without it.
+pub(crate) fn accept<F>(
     shared: Arc<Shared>,
     listener: TcpListener,
+    serve: impl Fn(Arc<Shared>, TcpStream) -> F,
+) -> impl Future<Output = ()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let door = shared.door();
+    async move {
+        while door.is_some() {
+            let accepted = tokio::select! {
+                biased;
+                accepted = listener.accept() => accepted,
+                () = shared.settled() => return take_up_rest(&shared, &listener, &serve),
+            };
+            match accepted {
+                Ok((stream, _)) => take_up(&shared, stream, &serve),
+                // Gone before it was taken up, or no descriptor left: neither ends the gateway.
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+}
+
+/// The runtime may not have heard yet of those who came last; the kernel has.
+fn take_up_rest<F>(
+    shared: &Arc<Shared>,
+    listener: &TcpListener,
     serve: impl Fn(Arc<Shared>, TcpStream) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let Ok(place) = Arc::clone(&shared.room).try_acquire_owned() else {
-                    reset(&stream);
-                    continue;
-                };
-                // As the other side writes it, so it comes.
-                drop(stream.set_nodelay(true));
-                let work = serve(Arc::clone(&shared), stream);
-                tokio::spawn(async move {
-                    work.await;
-                    drop(place);
-                });
-            }
-            // Gone before it was taken up, or no descriptor left: neither ends the gateway.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+    while let Ok(stream) = rustix::net::accept(listener) {
+        let stream = std::net::TcpStream::from(stream);
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            take_up(shared, stream, &serve);
         }
     }
+}
+
+fn take_up<F>(shared: &Arc<Shared>, stream: TcpStream, serve: impl Fn(Arc<Shared>, TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Ok(place) = Arc::clone(&shared.room).try_acquire_owned() else {
+        return reset(&stream);
+    };
+    // As the other side writes it, so it comes.
+    drop(stream.set_nodelay(true));
+    let work = serve(Arc::clone(shared), stream);
+    tokio::spawn(async move {
+        work.await;
+        drop(place);
+    });
 }

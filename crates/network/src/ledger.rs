@@ -115,6 +115,10 @@ impl Refusal {
     /// The entry that is missing from the allowlist; `None` where none would help.
     #[must_use]
     pub fn missing_entry(&self) -> Option<String> {
+        // Nothing but connections is ever carried.
+        if let Attempt::Datagram | Attempt::Packet(_) = self.attempt {
+            return None;
+        }
         match &self.cause {
             Cause::NotListed { .. } => Some(self.target.to_string()),
             Cause::LeadsTo { address, .. } => {

@@ -21,16 +21,25 @@ mod copied;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) use copied::Pipes;
 
-/// Relays until both directions have ended; an error if one broke off, in which case both sides are reset.
+/// Relays until both directions have ended, or the one to outside when the programs inside are `gone`; an error if one broke off, in
+/// which case both sides are reset.
 pub(crate) async fn relay(
     inside: &TcpStream,
     outside: &TcpStream,
     pipes: &Arc<Pipes>,
     up: &[&AtomicU64],
     down: &[&AtomicU64],
+    gone: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let both = async {
-        tokio::try_join!(pump(inside, outside, pipes, up), pump(outside, inside, pipes, down))
+        let down = async {
+            tokio::select! {
+                ended = pump(outside, inside, pipes, down) => ended,
+                // Nobody is left to read it.
+                () = gone => Ok(()),
+            }
+        };
+        tokio::try_join!(pump(inside, outside, pipes, up), down)
     };
     let ended = both.await;
     if ended.is_err() {

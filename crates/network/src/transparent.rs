@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 
 /// Most names at once where each has listeners of its own.
@@ -34,7 +35,7 @@ struct Inside {
     shared: Arc<Shared>,
     sockets: Arc<dyn Sockets>,
     reach: Reach,
-    names: Mutex<Names>,
+    names: Arc<Mutex<Names>>,
     /// Kind of the first question for a name that was refused: clients ask for both families, which is one attempt.
     asked: Mutex<HashMap<String, RecordType>>,
     /// Listeners of synthetic addresses, where there are no rules.
@@ -61,14 +62,15 @@ impl Gateway {
             shared: Arc::clone(&self.shared),
             sockets,
             reach: fitted.reach,
-            names: Mutex::new(if by_listeners {
+            names: Arc::new(Mutex::new(if by_listeners {
                 Names::bounded(NAMES_WITH_LISTENERS)
             } else {
                 Names::default()
-            }),
+            })),
             asked: Mutex::default(),
             listeners: Mutex::default(),
         });
+        *locked(&self.shared.names) = Arc::clone(&inside.names);
         let guard = self.handle.enter();
         let started = inside.start(fitted);
         drop(guard);
@@ -136,7 +138,8 @@ impl Inside {
         tokio::spawn(accept(Arc::clone(&self.shared), tcp, serve));
         if let Some(log) = fitted.log {
             // The type only says how to wait and that recv(2) is meant, which is the same for every kind of socket.
-            tokio::spawn(self.read_log(UdpSocket::from_std(log.into())?));
+            let door = self.shared.door();
+            tokio::spawn(self.read_log(UdpSocket::from_std(log.into())?, door));
         }
         Ok(())
     }
@@ -303,18 +306,27 @@ impl Inside {
     }
 
     /// Records what the kernel says that it refused.
-    async fn read_log(self: Arc<Self>, log: UdpSocket) {
+    async fn read_log(self: Arc<Self>, log: UdpSocket, _door: Option<OwnedSemaphorePermit>) {
         let mut buffer = vec![0; 16 * 1024];
+        let record = |inside: &Self, buffer: &[u8]| {
+            packets(buffer).for_each(|packet| inside.record(packet));
+        };
         loop {
-            match log.recv(&mut buffer).await {
-                Ok(length) => {
-                    for packet in packets(buffer.get(..length).unwrap_or_default()) {
-                        self.record(packet);
-                    }
-                }
+            let received = tokio::select! {
+                biased;
+                received = log.recv(&mut buffer) => received,
+                () = self.shared.settled() => break,
+            };
+            match received {
+                Ok(length) => record(&self, buffer.get(..length).unwrap_or_default()),
                 // Some were lost, as there were too many at once.
                 Err(_) => tokio::task::yield_now().await,
             }
+        }
+        // The runtime may not have heard yet of what came last; the kernel has.
+        let flags = rustix::net::RecvFlags::DONTWAIT;
+        while let Ok((length, _)) = rustix::net::recv(&log, &mut buffer[..], flags) {
+            record(&self, buffer.get(..length).unwrap_or_default());
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn fit_out(sockets: &dyn Sockets, gate: &Gate) -> Result<Fitted, Name
     let log = log.ok().filter(|log| nflog::subscribe().carry_out(log).is_ok());
     match rules.ok().and_then(|rules| install(&rules, gate, log.is_some())) {
         Some(told) => {
-            let mut caveats = ways_out(&route)?;
+            let mut caveats = ways_out(&route, gate)?;
             if !told {
                 caveats.push("refused datagrams are not recorded: the kernel has no NFLOG".into());
             }
@@ -139,7 +139,7 @@ fn route(family: u8, prefix: u8, table: u8, scope: u8, kind: u8) -> Vec<u8> {
 
 /// Routes for whatever else there is, so that the rules see it: nothing ever goes out by them. IPv6 must be local, as the
 /// kernel takes no other route to the loopback there.
-fn ways_out(socket: &OwnedFd) -> Result<Vec<String>, NamespaceError> {
+fn ways_out(socket: &OwnedFd, gate: &Gate) -> Result<Vec<String>, NamespaceError> {
     const MAIN_TABLE: u8 = 254;
     const SCOPE_LINK: u8 = 253;
     const UNICAST: u8 = 1;
@@ -151,8 +151,14 @@ fn ways_out(socket: &OwnedFd) -> Result<Vec<String>, NamespaceError> {
     batch.carry_out(socket).map_err(NamespaceError::Routes)?;
     let mut batch = Batch::default();
     local_route(&mut batch, Ipv6Addr::UNSPECIFIED.into(), 0);
-    // A kernel without IPv6 has no way for it either.
-    Ok(batch.carry_out(socket).err().map(|_| "there is no IPv6".to_owned()).into_iter().collect())
+    // A kernel without IPv6 has no way for it either, which matters to who wants to go there.
+    let wanted = gate.entries().iter().any(|entry| match entry.host() {
+        AllowHost::Ip(address) => address.is_ipv6(),
+        AllowHost::Network(network) => network.address().is_ipv6(),
+        _ => false,
+    });
+    let missing = batch.carry_out(socket).is_err() && wanted;
+    Ok(missing.then(|| "there is no IPv6".to_owned()).into_iter().collect())
 }
 
 /// Binds a socket that lives inside.

@@ -430,11 +430,26 @@ fn tell_network(watch: &Watch, tid: u32, socket: i32, address: &Address, answer:
         Err(sys::ENETUNREACH | sys::EHOSTUNREACH) => true,
         // Where nobody of the tree's own could listen, it was the gateway that refused.
         Err(sys::ECONNREFUSED) => config().network.gateway && !is_loopback(address),
+        // On a loopback the answer is there as soon as the question was sent.
+        Err(sys::EINPROGRESS) => {
+            config().network.gateway && !is_loopback(address) && has_failed(socket)
+        }
         _ => false,
     };
     if unreachable || asks_for_names(socket, address, answer) {
         tell::denied(wire::KIND_NETWORK, address.as_slice(), &watch.name_of(tid));
     }
+}
+
+/// Whether a connection that was begun has failed. Its error is left for who asks for it.
+fn has_failed(socket: i32) -> bool {
+    const POLLERR: i32 = 8;
+    let mut polled = [socket, 0];
+    let at_once = [0_i64; 2];
+    let (entry, time) = (polled.as_mut_ptr() as usize, at_once.as_ptr() as usize);
+    // SAFETY: one entry of eight bytes, a time of two words.
+    let woken = unsafe { sys::call(nr::PPOLL, [entry, 1, time, 0, 0, 0]) };
+    woken.is_ok() && polled[1] >> 16 & POLLERR != 0
 }
 
 /// A loopback address at the port of name servers, where none listens.

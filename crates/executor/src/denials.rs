@@ -4,12 +4,14 @@
 //! command decides how much is refused; what goes over is counted. Every text is redacted before
 //! it comes in, as a path can hold a secret as well as a line of output can.
 
+use ringfence_network::{Cause, Refusal, Target};
 use ringfence_policy::ReasonCode;
 use ringfence_sandbox::{Denied, DeniedKind};
 use serde::Serialize;
 
 use crate::json;
 
+const NETWORK: &str = "network";
 /// Distinct refusals that are listed.
 const MOST: usize = 256;
 
@@ -32,6 +34,9 @@ pub struct Denial {
     /// The flag or field that would allow it, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<String>,
+    /// Why, in words, where it is not plain: an entry of the allowlist that is near, an address that a name leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// How it was found out.
     pub source: DenialSource,
 }
@@ -47,6 +52,8 @@ pub enum DenialSource {
     Undone,
     /// The command complained of it on its standard error, and the sandbox would refuse it.
     Stderr,
+    /// The gateway of the allowlist refused it.
+    Gateway,
 }
 
 /// The refusals of one run.
@@ -54,11 +61,17 @@ pub enum DenialSource {
 pub(crate) struct Denials {
     list: Vec<Denial>,
     more: u64,
+    /// Which program was refused a destination that nobody has told of yet.
+    programs: Vec<(String, String)>,
 }
 
 impl Denials {
     /// Takes one in; the entry, if it is new.
-    pub(crate) fn note(&mut self, denial: Denial) -> Option<&Denial> {
+    pub(crate) fn note(&mut self, mut denial: Denial) -> Option<&Denial> {
+        if denial.source == DenialSource::Gateway {
+            let known = self.programs.iter().find(|(target, _)| *target == denial.target);
+            denial.program = known.map(|(_, program)| program.clone());
+        }
         let same = |known: &&mut Denial| known.kind == denial.kind && known.target == denial.target;
         if let Some(known) = self.list.iter_mut().find(same) {
             known.count = known.count.saturating_add(denial.count);
@@ -70,6 +83,17 @@ impl Denials {
         }
         self.list.push(denial);
         self.list.last()
+    }
+
+    /// Says which program was refused a destination, where the gateway tells the rest.
+    pub(crate) fn attribute(&mut self, denial: Denial) {
+        let Denial { target, program: Some(program), .. } = denial else { return };
+        let same = |known: &&mut Denial| known.kind == NETWORK && known.target == target;
+        match self.list.iter_mut().find(same) {
+            Some(known) => known.program = known.program.take().or(Some(program)),
+            None if self.programs.len() < MOST => self.programs.push((target, program)),
+            None => {}
+        }
     }
 
     /// The list, and how many refusals it has no room for.
@@ -94,6 +118,34 @@ pub(crate) fn from_kernel(denied: &Denied, redact: impl Fn(&[u8]) -> String) -> 
     }
 }
 
+/// The refusal of a gateway. Its texts hold names that the command chose.
+pub(crate) fn from_gateway(refusal: &Refusal, redact: impl Fn(&[u8]) -> String) -> Denial {
+    let text = |text: String| redact(text.as_bytes());
+    let plain = matches!(refusal.cause, Cause::NotListed { near_miss: None });
+    Denial {
+        reason_code: refusal.reason(),
+        allow: refusal.missing_entry().map(|entry| text(format!("--allow {}", quoted(&entry)))),
+        why: (!plain).then(|| text(refusal.cause.to_string())),
+        source: DenialSource::Gateway,
+        ..new(DeniedKind::Network, text(refusal.target.to_string()))
+    }
+}
+
+/// A refusal that the kernel tells where there is an allowlist; the target is what the command meant, if that is known.
+pub(crate) fn beside_gateway(
+    denied: &Denied,
+    target: Option<&Target>,
+    redact: impl Fn(&[u8]) -> String,
+) -> Denial {
+    let plain = from_kernel(denied, &redact);
+    let Some(target) = target else {
+        return Denial { reason_code: ReasonCode::NetworkAllowlistBlocked, allow: None, ..plain };
+    };
+    let target = redact(target.to_string().as_bytes());
+    let allow = Some(format!("--allow {}", quoted(&target)));
+    Denial { reason_code: ReasonCode::NetworkAllowlistBlocked, allow, target, ..plain }
+}
+
 /// A change that was undone after the run.
 pub(crate) fn undone(path: &[u8], redact: impl Fn(&[u8]) -> String) -> Denial {
     Denial { source: DenialSource::Undone, ..new(DeniedKind::FileWrite, redact(path)) }
@@ -114,6 +166,7 @@ fn new(kind: DeniedKind, target: String) -> Denial {
         count: 1,
         program: None,
         allow: None,
+        why: None,
         source: DenialSource::Kernel,
     }
 }
@@ -122,7 +175,7 @@ pub(crate) fn names(kind: DeniedKind) -> (&'static str, ReasonCode) {
     match kind {
         DeniedKind::FileWrite => ("file_write", ReasonCode::FileWriteDenied),
         DeniedKind::FileRead => ("file_read", ReasonCode::FileReadDenied),
-        DeniedKind::Network => ("network", ReasonCode::NetworkBlocked),
+        DeniedKind::Network => (NETWORK, ReasonCode::NetworkBlocked),
         DeniedKind::UnixSocket => ("unix_socket", ReasonCode::UnixSocketDenied),
         _ => ("syscall", ReasonCode::SyscallDenied),
     }
@@ -147,6 +200,7 @@ fn allow(kind: DeniedKind, target: &str) -> Option<String> {
 /// As a shell takes it.
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%".contains(c);
+    // An address of IPv6 stands in brackets, which shells take for a pattern.
     match path.chars().all(plain) {
         true => path.to_owned(),
         false => format!("'{}'", path.replace('\'', r"'\''")),

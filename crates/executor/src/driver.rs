@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringfence_network::{Account, GatewayEvent};
 use ringfence_output_capture::Activity;
 use ringfence_policy::ReasonCode;
 use ringfence_resource_limits::{LimitHit, LimitedResource, Usage};
 use ringfence_sandbox::{
-    Backend, Denied, Enforcement, ExitStatus, Report, Sandbox, StepFailure, TreeUsage,
+    Backend, Denied, DeniedKind, Enforcement, ExitStatus, Level, Report, Sandbox, SandboxError,
+    StepFailure, TreeUsage,
 };
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
@@ -26,9 +28,10 @@ use crate::control::Control;
 use crate::deadlines::{Action, Cause, Deadlines};
 use crate::denials::{self, Denial, Denials};
 use crate::error::RunError;
-use crate::event::{Clock, EventKind, RunStarted};
+use crate::event::{Clock, Connection, EventKind, RunStarted};
 use crate::feed::Feed;
-use crate::outcome::{Captured, Outcome, OutcomeKind, Reason};
+use crate::outcome::{Captured, Outcome, OutcomeKind, Reached, Reason};
+use crate::outlet::{News, Outlet};
 use crate::prepared::Prepared;
 use crate::pumps::{Pumping, Pumps};
 use crate::run_id::RunId;
@@ -61,6 +64,7 @@ pub(crate) struct Driver {
     pub(crate) feeding: Option<Feeding>,
     pub(crate) feed: Feed,
     pub(crate) aftermath: Option<Aftermath>,
+    pub(crate) outlet: Option<Outlet>,
     pub(crate) tail: Tail,
     pub(crate) seen: Facts,
 }
@@ -73,6 +77,7 @@ pub(crate) struct Facts {
     exceeded: Option<LimitHit>,
     usage: Usage,
     denials: Denials,
+    network: Option<Vec<Reached>>,
 }
 
 /// How the reports ended.
@@ -90,6 +95,7 @@ impl Driver {
     pub(crate) async fn run(mut self) -> Result<Arc<Outcome>, RunError> {
         let end = self.follow().await;
         drop(self.feeding.take());
+        self.close_outlet().await;
         let pumped = match self.pumps.take() {
             Some(pumps) => pumps.finish().await,
             None => Default::default(),
@@ -118,6 +124,7 @@ impl Driver {
                         return Ok(end);
                     }
                 }
+                news = Outlet::news(&mut self.outlet) => self.hear(news)?,
                 () = self.cancel.notified() => self.end_now(Cause::Cancelled),
                 () = sleep_until(wake.into()) => self.wake().await,
             }
@@ -146,6 +153,7 @@ impl Driver {
                 return Err(RunError::SetUp { profile, source });
             }
             Some(Report::Denied(denied)) => self.note_denial(&denied),
+            Some(Report::Sockets) => self.serve_network(),
             // A report of a later kind says nothing that this version must know.
             Some(_) => {}
             None if self.seen.status.is_some() => return Ok(Some(End::Lost)),
@@ -154,7 +162,91 @@ impl Driver {
         Ok(None)
     }
 
+    /// The tree waits for its network.
+    fn serve_network(&mut self) {
+        let sockets = self.control.tree().take_sockets();
+        if let (Some(outlet), Some(sockets)) = (&mut self.outlet, sockets) {
+            outlet.enter(sockets);
+        }
+    }
+
+    fn hear(&mut self, news: News) -> Result<(), RunError> {
+        match news {
+            News::Event(event) => self.note_network(event),
+            News::Entered(entered) => self.take_caveats(entered?)?,
+        }
+        Ok(())
+    }
+
+    /// What the kernel here lacks; it shows when the network is there.
+    fn take_caveats(&mut self, caveats: Vec<String>) -> Result<(), RunError> {
+        if caveats.is_empty() {
+            return Ok(());
+        }
+        let level = Level::Partial(caveats.join("; "));
+        let prepared = &self.about.prepared;
+        if prepared.spec.strict {
+            let (property, level) = ("network", level.to_string());
+            let source = SandboxError::NotFull { property, level, remedy: None };
+            return Err(prepared.no_sandbox(source));
+        }
+        self.about.enforcement.set("network", level);
+        Ok(())
+    }
+
+    fn note_network(&mut self, event: GatewayEvent) {
+        let redact = |text: String| self.about.prepared.redact(text.as_bytes());
+        let (target, up, down, reset, error) = match event {
+            GatewayEvent::Refused(refusal) => {
+                let redact = |text: &[u8]| self.about.prepared.redact(text);
+                return self.announce_denial(denials::from_gateway(&refusal, redact));
+            }
+            GatewayEvent::Closed { target, up, down, reset, .. } => (target, up, down, reset, None),
+            GatewayEvent::Failed { target, why, .. } => (target, 0, 0, false, Some(redact(why))),
+            _ => return,
+        };
+        let target = redact(target.to_string());
+        self.feed.push(EventKind::NetworkConnection(Connection {
+            target,
+            bytes_up: up,
+            bytes_down: down,
+            reset,
+            error,
+        }));
+    }
+
+    /// The tree is empty, and what it did on the network comes to its end.
+    async fn close_outlet(&mut self) {
+        let Some(outlet) = self.outlet.take() else { return };
+        let (events, accounts, missed) = outlet.finish(self.deadlines.cause().is_none()).await;
+        events.into_iter().for_each(|event| self.note_network(event));
+        if missed > 0 {
+            self.about.warnings.push(format!("{missed} events of the network came too fast"));
+        }
+        let reached = |account: Account| Reached {
+            target: account.target.map_or_else(
+                || "others".to_owned(),
+                |target| self.about.prepared.redact(target.to_string().as_bytes()),
+            ),
+            connections: account.connections,
+            failed: account.failed,
+            refused: account.refused,
+            bytes_up: account.up,
+            bytes_down: account.down,
+        };
+        self.seen.network = Some(accounts.into_iter().map(reached).collect());
+    }
+
     fn note_denial(&mut self, denied: &Denied) {
+        if let Some(outlet) = self.outlet.as_ref().filter(|_| denied.kind == DeniedKind::Network) {
+            let (meant, tells) = (outlet.meant(denied), outlet.tells());
+            let redact = |text: &[u8]| self.about.prepared.redact(text);
+            let denial = denials::beside_gateway(denied, meant.as_ref(), redact);
+            return match tells && meant.is_some() {
+                true => self.seen.denials.attribute(denial),
+                false => self.announce_denial(denial),
+            };
+        }
         let denial = denials::from_kernel(denied, |text| self.about.prepared.redact(text));
         self.announce_denial(denial);
     }
@@ -292,6 +384,7 @@ impl Driver {
             reason,
             enforcement: self.about.enforcement.clone(),
             denials,
+            network: self.seen.network.take(),
             changes: found.changes,
             usage: self.seen.usage,
             stdout: stdout.captured,

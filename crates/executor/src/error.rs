@@ -12,7 +12,7 @@ use ringfence_sandbox::{SandboxError, StepFailure};
 
 use crate::masking::MaskingError;
 use crate::outcome::{Outcome, OutcomeKind, Reason};
-use crate::unsupported::Unsupported;
+use crate::outlet::OutletError;
 
 /// A run was refused, could not be set up, or was lost.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,9 @@ pub enum RunError {
     /// What was given is no command.
     #[error("not a command")]
     Command(#[from] CommandError),
-    /// The profile asks for something that this backend does not do.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
+    /// What carries an allowlist out cannot be had.
+    #[error("no network for the allowlist")]
+    Outlet(#[from] OutletError),
     /// The host cannot give the sandbox that the profile asks for.
     #[error("no sandbox for profile `{profile}`")]
     Sandbox {
@@ -148,8 +148,7 @@ impl RunError {
         match self {
             Self::Refused(refusal) => refusal.code,
             Self::Command(_) => ReasonCode::InvalidCommand,
-            Self::Unsupported(_)
-            | Self::Sandbox { source: SandboxError::CannotHold { .. }, .. } => {
+            Self::Sandbox { source: SandboxError::CannotHold { .. }, .. } => {
                 ReasonCode::UnsupportedBackendFeature
             }
             Self::Sandbox {
@@ -167,7 +166,7 @@ impl RunError {
         match self {
             Self::Refused(refusal) => refusal.hint.clone(),
             Self::Command(error) => error.hint().map(str::to_owned),
-            Self::Unsupported(unsupported) => Some(unsupported.hint()),
+            Self::Outlet(error) => error.hint(),
             Self::Sandbox { source, .. } => source.hint(),
             Self::SetUp { .. } => Some("see `ringfence doctor`".to_owned()),
             Self::StdinDirectory { .. } => Some("give a file, or `null`".to_owned()),

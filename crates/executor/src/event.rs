@@ -43,6 +43,8 @@ pub enum EventKind {
     SandboxDenied(Denial),
     /// The sandbox refused a connection.
     SandboxNetworkBlocked(Denial),
+    /// A connection through the gateway of an allowlist has ended.
+    NetworkConnection(Connection),
     /// A limit ended the run or stands in its way.
     #[serde(serialize_with = "json::limit")]
     SandboxResourceExceeded(LimitHit),
@@ -57,6 +59,23 @@ pub enum EventKind {
     /// The last event: the result.
     #[serde(serialize_with = "json::shared")]
     RunFinished(Arc<Outcome>),
+}
+
+/// A connection through the gateway of an allowlist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Connection {
+    /// What the command asked for: `HOST:PORT`.
+    pub target: String,
+    /// Bytes to outside.
+    pub bytes_up: u64,
+    /// Bytes to the command.
+    pub bytes_down: u64,
+    /// It broke off: one end did not say that it was done.
+    pub reset: bool,
+    /// Why it did not come about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What is known of a run when its command has been executed.

@@ -8,6 +8,7 @@ use ringfence_sandbox::{Backend, Enforcement, Sandbox};
 
 use crate::aftermath::Aftermath;
 use crate::error::RunError;
+use crate::outlet;
 use crate::request::RunRequest;
 use crate::run_id::RunId;
 use crate::spawn;
@@ -51,8 +52,11 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
     aftermath.forget();
     let sandbox = sandbox.map_err(|source| prepared.no_sandbox(source))?;
     process.rlimits = spawn::rlimits(prepared, sandbox.backend())?;
+    // Which port it is, is known when the gateway listens.
+    process.proxy = sandbox.wants_proxy().then_some(SOME_PORT);
     let redact = |text: &str| prepared.redact(text.as_bytes());
     let plan = sandbox.plan_text(&process).map_err(|source| prepared.no_sandbox(source))?;
+    let reached = prepared.outlet.iter().flat_map(outlet::Plan::lines);
     let warnings = prepared.warnings().iter().chain(sandbox.warnings()).chain(&missing);
     Ok(Explanation {
         allowed: verdict.is_allowed(),
@@ -62,13 +66,21 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
         },
         backend: sandbox.backend(),
         enforcement: spawn::enforcement(&sandbox, prepared),
-        sandbox: sandbox.describe(&process).iter().map(|line| redact(line)).collect(),
+        sandbox: sandbox
+            .describe(&process)
+            .into_iter()
+            .chain(reached)
+            .map(|line| redact(&line))
+            .collect(),
         limits: limits(prepared.profile()),
         variables: process.env.iter().map(|(name, _)| name.display().to_string()).collect(),
         plan: redact(&plan),
         warnings: warnings.map(|line| redact(line)).collect(),
     })
 }
+
+/// Stands in a plan for the port of a proxy that does not listen yet.
+const SOME_PORT: u16 = 1;
 
 fn limits(profile: &Profile) -> Vec<String> {
     const MIB: u64 = 1 << 20;

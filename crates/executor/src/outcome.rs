@@ -68,6 +68,9 @@ pub struct Outcome {
     pub enforcement: Enforcement,
     /// What the sandbox refused, as far as it was seen.
     pub denials: Vec<Denial>,
+    /// What was reached through the gateway of an allowlist, destination by destination; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Vec<Reached>>,
     /// Changes to the workspace that a layer keeps, for `diff`, `apply` and `discard`; absent when
     /// the workspace itself was given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +107,7 @@ impl Outcome {
             reason: Some(reason),
             enforcement: Enforcement::default(),
             denials: Vec::new(),
+            network: None,
             changes: None,
             usage: Usage::default(),
             stdout: Captured::default(),
@@ -123,6 +127,24 @@ pub struct Reason {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// One destination, as the gateway counted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Reached {
+    /// `HOST:PORT`, a name without a port where only that was asked for, or `others` for what went over the table.
+    pub target: String,
+    /// Connections that stood.
+    pub connections: u64,
+    /// Connections that were allowed and could not be made.
+    pub failed: u64,
+    /// Attempts that were refused.
+    pub refused: u64,
+    /// Bytes to outside.
+    pub bytes_up: u64,
+    /// Bytes to the command.
+    pub bytes_down: u64,
 }
 
 /// One stream of the command, redacted and bounded.
@@ -198,6 +220,7 @@ mod tests {
                 "/etc/hosts".into(),
                 None,
             )],
+            network: None,
             changes: None,
             usage,
             stdout: Captured {

@@ -15,10 +15,10 @@ use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
 use crate::masking;
+use crate::outlet::{self, OutletError};
 use crate::process::{Shell, Variables};
 use crate::request::Command;
 use crate::spec::{self, Split};
-use crate::unsupported;
 
 /// A profile, a runner, an environment and secrets, made ready.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Prepared {
     pub(crate) environment: Environment,
     pub(crate) base: Variables,
     pub(crate) spec: SandboxSpec,
+    /// What a gateway is made from, where there is an allowlist.
+    pub(crate) outlet: Option<outlet::Plan>,
     pub(crate) limits: Split,
     /// The same where the sandbox has no user namespace of its own.
     bare_limits: Split,
@@ -44,15 +46,14 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unsupported`] when the profile asks for what this backend does not do,
-    /// [`RunError::Masking`] when a detector cannot be used.
+    /// [`RunError::Outlet`] when the host's own proxy cannot be used, [`RunError::Masking`] when a detector cannot be.
     pub fn new(
         resolved: Resolved,
         environment: Environment,
         secrets: impl IntoIterator<Item = Secret>,
     ) -> Result<Self, RunError> {
         let Resolved { runner, mut profile, mut warnings, source } = resolved;
-        unsupported::check(&profile)?;
+        let outlet = outlet::Plan::of(&profile, &environment).map_err(OutletError::from)?;
         profile.protected_paths.extend(own_files(&profile, source, &environment));
         let (options, literals) = masking::options(&runner)?;
         let secrets = secrets.into_iter().chain(literals);
@@ -60,8 +61,13 @@ impl Prepared {
         warnings.extend(unmasked.iter().map(ToString::to_string));
         let policy = runner.policy();
         let real_root = nix::unistd::getuid().is_root();
+        let mut base = passed(&policy, &environment);
+        if outlet.is_some() {
+            outlet::without_proxies(&mut base);
+        }
         Ok(Self {
-            base: passed(&policy, &environment),
+            base,
+            outlet,
             spec: spec::sandbox_spec(&profile, environment.homes()),
             limits: spec::split_limits(&profile, real_root, profile.mode == Mode::Sandbox),
             bare_limits: spec::split_limits(&profile, real_root, false),

@@ -74,6 +74,11 @@ fn set(variables: &mut Variables, name: &OsStr, value: OsString) {
     }
 }
 
+/// Whether a variable is there.
+pub(crate) fn is_set(variables: &Variables, name: &OsStr) -> bool {
+    value(variables, name).is_some()
+}
+
 fn value<'a>(variables: &'a Variables, name: &OsStr) -> Option<&'a OsStr> {
     variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
 }

@@ -23,6 +23,7 @@ use crate::driver::{About, Driver, Facts};
 use crate::error::RunError;
 use crate::event::{Clock, Stream};
 use crate::feed::Feed;
+use crate::outlet::Outlet;
 use crate::prepared::Prepared;
 use crate::process::{arguments, program, variables};
 use crate::pumps::{self, Pipes};
@@ -65,7 +66,9 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
-    let started = start(&prepared, run, sandbox, &mut process, &stdio, &mut aftermath);
+    let mut outlet = prepared.outlet.as_ref().map(Outlet::open).transpose()?;
+    let around = Around { aftermath: &mut aftermath, outlet: outlet.as_mut() };
+    let started = start(&prepared, run, sandbox, &mut process, &stdio, around);
     let (sandbox, tree) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -116,6 +119,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         feed,
         tail,
         aftermath: Some(aftermath),
+        outlet,
         seen: Facts::default(),
     };
     Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
@@ -161,6 +165,12 @@ pub(crate) fn sandbox_spec(request: &RunRequest, aftermath: &Aftermath) -> Sandb
     spec
 }
 
+/// What a run has around its sandbox.
+struct Around<'a> {
+    aftermath: &'a mut Aftermath,
+    outlet: Option<&'a mut Outlet>,
+}
+
 /// Starts the command in the strongest sandbox that this machine gives.
 fn start(
     prepared: &Prepared,
@@ -168,9 +178,12 @@ fn start(
     mut sandbox: Sandbox,
     process: &mut Process,
     stdio: &Stdio,
-    aftermath: &mut Aftermath,
+    Around { aftermath, mut outlet }: Around<'_>,
 ) -> Result<(Sandbox, Tree), RunError> {
     loop {
+        if let Some(outlet) = outlet.as_mut().filter(|_| sandbox.wants_proxy()) {
+            outlet.tell(process)?;
+        }
         if sandbox.wants_temp() {
             process.temp = aftermath.scratch(prepared, run)?;
             tell_of_temp(process);
@@ -223,6 +236,7 @@ pub(crate) fn process(request: &RunRequest) -> Result<(Process, Vec<String>), Ru
         rlimits: Vec::new(),
         linger: LINGER.max(prepared.profile.grace),
         temp: None,
+        proxy: None,
     };
     let warn =
         |name: &OsStr| format!("variable `{}` was to be passed and is not set", name.display());

@@ -12,6 +12,8 @@ use ringfence_sandbox::{
     Confinement, FileView, Files, Level, Network, ReadScope, SandboxSpec, Trace, UnixSockets,
 };
 
+use crate::outlet;
+
 /// How often limits of a whole tree are looked at where the kernel does not keep them.
 pub(crate) const SAMPLING: Duration = Duration::from_millis(50);
 
@@ -24,8 +26,10 @@ pub(crate) fn sandbox_spec(profile: &Profile, homes: Vec<PathBuf>) -> SandboxSpe
         strict: profile.isolation == Isolation::Strict,
         files: if host { Files::Inherit } else { files(profile, homes) },
         network: match profile.network_mode {
-            NetworkMode::Deny if !host => Network::Deny,
-            _ => Network::Inherit,
+            _ if host => Network::Inherit,
+            NetworkMode::Deny => Network::Deny,
+            NetworkMode::Allowlist => outlet::network(),
+            NetworkMode::Inherit => Network::Inherit,
         },
         unix_sockets: match &profile.unix_sockets {
             _ if host => UnixSockets::Inherit,

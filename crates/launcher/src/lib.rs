@@ -29,6 +29,8 @@ mod program;
 mod reaper;
 mod report;
 #[cfg(target_os = "linux")]
+mod service;
+#[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(target_os = "linux")]
 mod tree;
@@ -40,6 +42,7 @@ pub use crate::{
         Identity, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, Plan, PlanError, READ_ONLY, Slot, Step,
     },
     reaper::flush_reaper,
+    service::SocketService,
     spawn::{Carrier, SpawnError, spawn, spawn_by},
     tree::Tree,
 };

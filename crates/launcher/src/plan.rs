@@ -157,6 +157,10 @@ pub enum Step {
         /// Its name.
         name: &'static str,
     },
+    /// Hand out sockets of this network namespace to the supervisor, and wait until it says
+    /// that everything is ready: [`Report::Sockets`](crate::Report::Sockets),
+    /// [`SocketService`](crate::SocketService).
+    OfferSockets,
     /// Make a Landlock ruleset, see landlock(7).
     RulesetCreate {
         /// Where it is kept.
@@ -183,6 +187,15 @@ pub enum Step {
         /// Nothing is granted, and nothing has failed, when the file is gone or another by now.
         lenient: bool,
     },
+    /// Grant rights on one TCP port, `LANDLOCK_ACCESS_NET_*` (ABI 4).
+    RulesetAllowPort {
+        /// The ruleset.
+        ruleset: Slot,
+        /// The rights.
+        access: u64,
+        /// The port, at any address.
+        port: u16,
+    },
     /// What the init does with the calls that a filter hands to it (see
     /// [`Step::Seccomp`]): it carries connections out itself, so that the socket
     /// that was looked at is the one that is connected to, and it tells which
@@ -199,11 +212,19 @@ pub enum Step {
         own_network: bool,
         /// Connections to any socket of the host are let through.
         any_socket: bool,
+        /// Somebody outside serves the network and refuses connections himself; the init
+        /// tells which program was refused.
+        gateway: bool,
     },
     /// One socket of the host that may be connected to.
     WatchAllow {
         /// Which file it is.
         socket: Identity,
+    },
+    /// In the internet only this port of the loopback may be connected to, and nobody listens.
+    WatchPort {
+        /// The port, not 0.
+        port: u16,
     },
     /// Become the parent of orphans of the tree: `PR_SET_CHILD_SUBREAPER`.
     Subreaper,
@@ -274,11 +295,14 @@ impl Step {
             Self::MakeFile { .. } => Op::MakeFile,
             Self::Symlink { .. } => Op::Symlink,
             Self::InterfaceUp { .. } => Op::InterfaceUp,
+            Self::OfferSockets => Op::OfferSockets,
             Self::RulesetCreate { .. } => Op::RulesetCreate,
             Self::RulesetAllow { .. } => Op::RulesetAllow,
             Self::Overlay { .. } => Op::Overlay,
+            Self::RulesetAllowPort { .. } => Op::RulesetAllowPort,
             Self::Watch { .. } => Op::Watch,
             Self::WatchAllow { .. } => Op::WatchAllow,
+            Self::WatchPort { .. } => Op::WatchPort,
             Self::Subreaper => Op::Subreaper,
             Self::NewSession => Op::NewSession,
             Self::ResetSignals => Op::ResetSignals,
@@ -440,8 +464,12 @@ fn words(step: &Step) -> [u64; 6] {
             let (device, inode) = Identity::words(*identity);
             [into.0.into(), *attributes, device, inode, 0, 0]
         }
-        Step::Watch { own_network, any_socket } => {
-            [(*own_network).into(), (*any_socket).into(), 0, 0, 0, 0]
+        Step::Watch { own_network, any_socket, gateway } => {
+            [(*own_network).into(), (*any_socket).into(), (*gateway).into(), 0, 0, 0]
+        }
+        Step::WatchPort { port } => [u64::from(*port), 0, 0, 0, 0, 0],
+        Step::RulesetAllowPort { ruleset, access, port } => {
+            [ruleset.0.into(), *access, u64::from(*port), 0, 0, 0]
         }
         Step::WatchAllow { socket } => {
             let (device, inode) = Identity::words(Some(*socket));
@@ -563,6 +591,7 @@ impl fmt::Display for Step {
                 write!(f, "make the link `{}` to `{}`", path.display(), target.display())
             }
             Self::InterfaceUp { name } => write!(f, "bring the interface {name} up"),
+            Self::OfferSockets => f.write_str("hand out sockets, and wait for the gateway"),
             Self::RulesetCreate { into, files, network, scopes, .. } => write!(
                 f,
                 "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",
@@ -578,13 +607,20 @@ impl fmt::Display for Step {
                 lower.display(),
                 into.0
             ),
-            Self::Watch { own_network, any_socket } => {
+            Self::RulesetAllowPort { ruleset, access, port } => {
+                write!(f, "allow {access:#x} on TCP port {port} in {}", ruleset.0)
+            }
+            Self::Watch { own_network, any_socket, gateway } => {
                 let sockets = match (any_socket, own_network) {
                     (true, _) => "any socket",
                     (false, true) => "sockets of the own network",
                     (false, false) => "sockets of the own processes",
                 };
-                write!(f, "carry connections out to {sockets}, and tell what is refused")
+                let who = if *gateway { ", and which program a gateway refuses" } else { "" };
+                write!(f, "carry connections out to {sockets}, and tell what is refused{who}")
+            }
+            Self::WatchPort { port } => {
+                write!(f, "in the internet connect to port {port} of the loopback alone")
             }
             Self::WatchAllow { socket } => {
                 write!(f, "allow connections to the socket with inode {}", socket.inode)
@@ -639,7 +675,7 @@ mod tests {
         check(vec![exec(), Step::Stdio], Err(PlanError::NoExecution));
         let step = Step::Subreaper.to_string();
         check(vec![Step::Stdio, Step::Subreaper, exec()], Err(PlanError::Order { index: 1, step }));
-        let watch = Step::Watch { own_network: true, any_socket: false };
+        let watch = Step::Watch { own_network: true, any_socket: false, gateway: false };
         let filter = Step::Seccomp { program: vec![[0; 8]], listen: true };
         check(vec![watch, filter.clone(), exec()], Ok(()));
         let step = filter.to_string();

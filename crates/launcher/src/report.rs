@@ -167,6 +167,11 @@ pub enum Report {
         /// How many.
         count: u64,
     },
+    /// The set-up waits, and sockets of the tree's network namespace are to be had by
+    /// [`Tree::take_sockets`](crate::Tree::take_sockets), until
+    /// [`SocketService::proceed`](crate::SocketService::proceed). Comes before
+    /// [`Report::Started`].
+    Sockets,
     /// No process of the tree is left. The last report.
     Finished {
         /// What the tree used.
@@ -218,6 +223,7 @@ impl Report {
                 Self::Denied(Denied { count: w[2], ..told.get(index)?.clone() })
             }
             wire::REPORT_UNTOLD => Self::Untold { count: w[1] },
+            wire::REPORT_SOCKETS => Self::Sockets,
             _ => return None,
         })
     }

@@ -9,11 +9,12 @@ use crate::{
     plan::Plan,
     reaper,
     report::{Denied, Report},
+    service::{SocketService, receive_with_descriptor},
 };
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -27,13 +28,21 @@ pub struct Tree {
     pidfd: Option<OwnedFd>,
     control: OwnedFd,
     plan: Arc<Plan>,
+    sockets: Mutex<Option<SocketService>>,
     /// Refusals by the number that the init gave them, which counts them from 1.
     told: Mutex<Vec<Denied>>,
 }
 
 impl Tree {
     pub(crate) fn new(pid: i32, pidfd: OwnedFd, control: OwnedFd, plan: Arc<Plan>) -> Self {
-        Self { pid: pid.unsigned_abs(), pidfd: Some(pidfd), control, plan, told: Mutex::default() }
+        Self {
+            pid: pid.unsigned_abs(),
+            pidfd: Some(pidfd),
+            control,
+            plan,
+            told: Mutex::default(),
+            sockets: Mutex::default(),
+        }
     }
 
     /// Process number of the init, as this process sees it.
@@ -88,29 +97,38 @@ impl Tree {
     fn receive(&self, flags: libc::c_int) -> io::Result<Option<Report>> {
         let mut bytes = [0_u8; LONGEST];
         loop {
-            // SAFETY: the buffer is as long as said.
-            let n = unsafe {
-                libc::recv(self.control.as_raw_fd(), bytes.as_mut_ptr().cast(), LONGEST, flags)
-            };
-            match usize::try_from(n) {
-                Ok(0) => return Ok(None),
-                Ok(n) => {
+            match receive_with_descriptor(&self.control, &mut bytes, flags) {
+                Ok((0, _)) => return Ok(None),
+                Ok((n, descriptor)) => {
+                    let peeked = flags & libc::MSG_PEEK != 0;
+                    // One that is left where it is brings another with it when it is fetched.
+                    if let Some(channel) = descriptor.filter(|_| !peeked) {
+                        *self.offered() = Some(SocketService::new(channel));
+                    }
                     let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
                     let describe = |index| self.describe(index);
                     let report = Report::decode(&bytes[..n], describe, &mut told);
-                    if report.is_some() || flags & libc::MSG_PEEK != 0 {
+                    if report.is_some() || peeked {
                         return Ok(report);
                     }
                 }
-                Err(_) => match io::Error::last_os_error() {
-                    e if e.kind() == io::ErrorKind::Interrupted => {}
-                    // The init ended with orders unread. This is told once, and before the
-                    // reports that it sent still wait to be read.
-                    e if e.kind() == io::ErrorKind::ConnectionReset => {}
-                    e => return Err(e),
-                },
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // The init ended with orders unread. This is told once, and before the
+                // reports that it sent still wait to be read.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Sockets of the tree's network namespace, once [`Report::Sockets`] has come; only once.
+    #[must_use]
+    pub fn take_sockets(&self) -> Option<SocketService> {
+        self.offered().take()
+    }
+
+    fn offered(&self) -> MutexGuard<'_, Option<SocketService>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn describe(&self, index: usize) -> (Option<crate::init::wire::Op>, String) {

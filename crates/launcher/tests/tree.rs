@@ -296,3 +296,79 @@ fn many_at_once_do_not_mix() {
         }
     });
 }
+
+/// A plan that offers sockets of a network namespace of its own.
+fn plan_that_offers(script: &str) -> Plan {
+    let namespaces = IN_NAMESPACE | libc::CLONE_NEWNET as u64;
+    let mut plan = plan(namespaces, script);
+    plan.steps.splice(0..0, [Step::InterfaceUp { name: "lo" }, Step::OfferSockets]);
+    plan
+}
+
+const TCP: [u32; 3] = [libc::AF_INET as u32, (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as u32, 0];
+
+#[test]
+fn sockets_of_the_namespace_are_handed_out() {
+    for carrier in CARRIERS {
+        let script =
+            "exec 3<>/dev/tcp/127.0.0.1/7 && read line <&3 && echo $line; ls /proc/self/fd | wc -l";
+        let mut plan = plan_that_offers(script);
+        if let Some(Step::Exec { candidates, .. }) = plan.steps.last_mut() {
+            *candidates = vec![c"/bin/bash".into()];
+        }
+        let (tree, mut output) = start(carrier, plan);
+        assert_eq!(tree.wait_report().expect("the socket works"), Some(Report::Sockets));
+        let sockets = tree.take_sockets().expect("they came with the report");
+        let mut made = sockets.open(&[TCP, [77, 77, 77]]).expect("the init answers");
+        assert!(made.pop().expect("two answers").is_err(), "there is no such socket");
+        let listener = made.remove(0).expect("a socket can be made");
+        // The port is privileged, and the namespace is ours.
+        let mut address: libc::sockaddr_in = unsafe_zeroed();
+        address.sin_family = libc::AF_INET as libc::sa_family_t;
+        address.sin_port = 7_u16.to_be();
+        address.sin_addr.s_addr = u32::from_ne_bytes([127, 0, 0, 1]);
+        let size = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: an address of that size.
+        let bound = unsafe { libc::bind(listener.as_raw_fd(), (&raw const address).cast(), size) };
+        assert_eq!(bound, 0, "{}", std::io::Error::last_os_error());
+        // SAFETY: numbers only.
+        assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 1) }, 0);
+        sockets.proceed().expect("the init listens");
+        let listener = std::net::TcpListener::from(listener);
+        let (mut stream, _) = listener.accept().expect("the command connects");
+        std::io::Write::write_all(&mut stream, b"from outside\n").expect("it reads");
+        let late = sockets.open(&[TCP]).expect("the init still answers");
+        assert!(late[0].is_ok());
+        drop(sockets);
+        assert_eq!(ended(&reports(&tree)), ExitStatus::Exited(0));
+        let mut text = String::new();
+        output.read_to_string(&mut text).expect("the output is text");
+        assert_eq!(text, "from outside\n5\n");
+    }
+}
+
+fn unsafe_zeroed() -> libc::sockaddr_in {
+    // SAFETY: numbers, for which zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+#[test]
+fn a_tree_that_waits_for_the_gateway_ends_when_it_is_let_go() {
+    for carrier in CARRIERS {
+        let (tree, mut output) = start(carrier, plan_that_offers("echo never"));
+        assert_eq!(tree.wait_report().expect("the socket works"), Some(Report::Sockets));
+        let sockets = tree.take_sockets().expect("they came with the report");
+        tree.kill().expect("the init listens");
+        let [Report::Failed(failure)] = &reports(&tree)[..] else { panic!("it was started") };
+        assert_eq!(failure.errno(), libc::ECANCELED);
+        drop(sockets);
+        let (tree, _) = start(carrier, plan_that_offers("echo never"));
+        assert_eq!(tree.wait_report().expect("the socket works"), Some(Report::Sockets));
+        drop(tree.take_sockets());
+        assert!(matches!(reports(&tree)[..], [Report::Failed(_)]));
+        drop(tree);
+        let mut text = String::new();
+        output.read_to_string(&mut text).expect("nobody holds the pipe");
+        assert_eq!(text, "");
+    }
+}

@@ -68,7 +68,11 @@ fn text(text: &str) -> CString {
 
 fn plan(namespaces: u64, allowed: &[Identity], args: &[&str], probe: &str) -> Plan {
     let mut steps = setup(namespaces);
-    steps.push(Step::Watch { own_network: namespaces != ON_HOST, any_socket: false });
+    steps.push(Step::Watch {
+        own_network: namespaces != ON_HOST,
+        any_socket: false,
+        gateway: false,
+    });
     steps.extend(allowed.iter().map(|socket| Step::WatchAllow { socket: *socket }));
     steps.extend([Step::NewSession, Step::ResetSignals, Step::Stdio, Step::NoNewPrivs]);
     steps.extend([Step::DropPrivileges, Step::CloseOthers]);

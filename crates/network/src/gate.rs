@@ -1,8 +1,9 @@
 //! The gate: a list of entries, and decisions that name the entry or the near miss.
 
-use ringfence_policy::allowlist::AllowHost;
+use ringfence_policy::allowlist::{AllowHost, HostName};
 use ringfence_policy::{AllowEntry, AllowEntryError, Allowlist, Destination, ReasonCode};
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An entry of the list that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +24,10 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that lets through what these entries cover; no entries, nothing.
+    ///
+    /// `localhost` is not a name that anybody is asked for: an entry for it stands for the two loopback addresses.
     pub fn new(entries: impl IntoIterator<Item = AllowEntry>) -> Gate {
-        Gate { list: Allowlist::new(entries) }
+        Gate { list: Allowlist::new(entries.into_iter().flat_map(loopback_for_localhost)) }
     }
 
     /// A gate from entries as they are written.
@@ -42,6 +45,24 @@ impl Gate {
     #[must_use]
     pub fn entries(&self) -> &[AllowEntry] {
         self.list.entries()
+    }
+
+    /// Whether an entry covers a name, whatever the port: then it has an address inside.
+    #[must_use]
+    pub fn lists_name(&self, name: &HostName) -> bool {
+        let destination = Destination::Name { name: name.clone(), port: 0 };
+        self.entries().iter().any(|entry| entry.matches_host(&destination))
+    }
+
+    /// The ports that are listed for a name; `None`: every port.
+    #[must_use]
+    pub fn ports_of(&self, name: &HostName) -> Option<Vec<u16>> {
+        let destination = Destination::Name { name: name.clone(), port: 0 };
+        self.entries()
+            .iter()
+            .filter(|entry| entry.matches_host(&destination))
+            .map(AllowEntry::port)
+            .collect()
     }
 
     /// Whether a command may reach a destination, and by which entry.
@@ -71,6 +92,16 @@ impl Gate {
             }
             _ => None,
         })
+    }
+}
+
+fn loopback_for_localhost(entry: AllowEntry) -> Vec<AllowEntry> {
+    match entry.host() {
+        AllowHost::Name(name) if name.as_str() == "localhost" => {
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+            loopback.map(|address| AllowEntry::for_address(address, entry.port())).to_vec()
+        }
+        _ => vec![entry],
     }
 }
 
@@ -198,6 +229,8 @@ mod tests {
         check(&["10.0.0.0/8:22"], "::ffff:10.1.1.1", 22, "allowed by `10.0.0.0/8:22`");
         check(&["10.0.0.0/8:22"], "10.1.1.1", 23, "blocked: 10.1.1.1:23 (listed for port 22 only)");
         check(&[], "a.com", 80, "blocked: a.com:80");
+        check(&["localhost:80"], "127.0.0.1", 80, "allowed by `127.0.0.1:80`");
+        check(&["localhost:80"], "::1", 80, "allowed by `[::1]:80`");
     }
 
     #[test]

@@ -78,8 +78,12 @@ fn errors_keep_their_type_and_their_advice() {
     let hint = unknown.and_then(|error| error.hint()).unwrap_or_default();
     assert!(hint.contains("host"), "{hint}");
     let allowlist = ringfence::config::NetworkMode::Allowlist;
-    let unsupported = runner.shell("true").network_mode(allowlist).request().err();
-    assert!(matches!(unsupported, Some(Error::Run(RunError::Unsupported(_)))), "{unsupported:?}");
+    let variables = [("HTTPS_PROXY", "https://user:secret@proxy")];
+    let environment = ringfence::config::Environment::new(variables, "/");
+    let runner = Runner::new(ringfence::config::Config::builtin(), environment);
+    let refused = runner.shell("true").network_mode(allowlist).request().err();
+    assert!(matches!(refused, Some(Error::Run(RunError::Outlet(_)))), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("secret"));
 }
 
 #[test]

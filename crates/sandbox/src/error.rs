@@ -70,6 +70,9 @@ pub enum SandboxError {
         /// What would bring it.
         remedy: String,
     },
+    /// Nobody told which port the gateway listens on, and this sandbox needs to know.
+    #[error("this sandbox needs a proxy, and none was given")]
+    NoProxy,
     /// The tree could not be started.
     #[error("cannot start the sandbox")]
     Spawn(#[source] SpawnError),

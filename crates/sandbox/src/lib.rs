@@ -56,12 +56,12 @@ pub use macos::{
 pub use protected::protected_names;
 pub use ringfence_launcher::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};
 #[cfg(target_os = "linux")]
-pub use ringfence_launcher::{Tree, flush_reaper};
+pub use ringfence_launcher::{SocketService, Tree, flush_reaper};
 #[cfg(target_os = "linux")]
 pub use sandbox::Sandbox;
 pub use spec::{
-    Confinement, FileView, Files, Network, Overlay, Process, Program, ReadScope, Rlimit,
-    SandboxSpec, Stdio, Trace, UnixSockets,
+    Confinement, FileView, Files, NameService, Network, Overlay, Process, Program, ReadScope,
+    Rlimit, SandboxSpec, Stdio, Trace, UnixSockets,
 };
 pub use unheld::{Before, Unheld};
 

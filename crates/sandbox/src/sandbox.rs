@@ -11,7 +11,7 @@ use crate::{
         reach::{check, reach, unheld},
         rung::{self, Ground, Rung},
     },
-    spec::{Confinement, Files, Process, SandboxSpec, Stdio, Trace},
+    spec::{Confinement, Files, Network, Process, SandboxSpec, Stdio, Trace},
     unheld::Unheld,
 };
 use ringfence_launcher::{Plan, Report, Tree, landlock_abi};
@@ -41,6 +41,10 @@ impl Sandbox {
     /// When a path cannot be used, or full enforcement was asked for and is not
     /// to be had.
     pub fn prepare(spec: &SandboxSpec) -> Result<Self, SandboxError> {
+        // Its first report comes before most walls are raised, and so proves nothing.
+        if matches!(spec.network, Network::Gateway(_)) {
+            return Self::prepare_by_trying(spec);
+        }
         Self::on(spec, rung::known(spec))
     }
 
@@ -116,6 +120,13 @@ impl Sandbox {
     #[must_use]
     pub fn wants_temp(&self) -> bool {
         self.frame.temp.is_some()
+    }
+
+    /// The command has no network of its own to serve here: give it the port that a gateway listens on as
+    /// a proxy, as [`Process::proxy`].
+    #[must_use]
+    pub fn wants_proxy(&self) -> bool {
+        self.frame.proxy.is_some()
     }
 
     /// The next weaker sandbox that this machine gives, when `error`, of a start of this one,
@@ -256,6 +267,12 @@ fn without_mounts(spec: &SandboxSpec, host: &mut Host) -> Result<(), SandboxErro
             abi => format!("interface {abi} of Landlock cannot move files between directories"),
         };
         return Err(SandboxError::Unavailable { why, remedy: doctor::remedy() });
+    }
+    // Landlock knows ports and no addresses: whoever listens on every port would be reached.
+    if let (Network::Gateway(_), Some(why)) = (&spec.network, &host.ground.deaf) {
+        let what = "the network allowlist".to_owned();
+        let why = format!("there is no network namespace, and nobody looks at addresses: {why}");
+        return Err(SandboxError::CannotHold { what, why, remedy: doctor::remedy() });
     }
     if let Files::View(view) = &spec.files {
         check(host, view)?;

@@ -17,12 +17,34 @@ pub enum Confinement {
 }
 
 /// Which network the command has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
     /// The caller's.
     Inherit,
     /// A loopback of its own and nothing else.
     Deny,
+    /// A loopback of its own, and what a gateway of the caller's carries outside.
+    ///
+    /// Where there are namespaces, the tree hands out sockets of its own before the command starts
+    /// ([`Report::Sockets`](crate::Report::Sockets)), and waits until the gateway is ready. Where there are
+    /// none, the gateway is a proxy on a port ([`Sandbox::wants_proxy`](crate::Sandbox::wants_proxy)).
+    Gateway(NameService),
+}
+
+impl Network {
+    /// Whether the command is to be kept from the caller's network.
+    pub(crate) fn is_own(&self) -> bool {
+        !matches!(self, Self::Inherit)
+    }
+}
+
+/// How a command finds out about names, where a gateway answers: the files that programs read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameService {
+    /// What `/etc/resolv.conf` says.
+    pub resolv_conf: String,
+    /// What `/etc/hosts` says.
+    pub hosts: String,
 }
 
 /// Which Unix sockets of the host the command can connect to.
@@ -168,6 +190,9 @@ pub struct Process {
     /// A directory of the run's own that the command may write, for a sandbox that cannot give it
     /// a private `/tmp` (see [`Sandbox::wants_temp`](crate::Sandbox::wants_temp)).
     pub temp: Option<PathBuf>,
+    /// The port of the host's loopback that a gateway listens on, for a sandbox without a network of its own
+    /// (see [`Sandbox::wants_proxy`](crate::Sandbox::wants_proxy)).
+    pub proxy: Option<u16>,
 }
 
 /// The three descriptors the command gets, and no others.

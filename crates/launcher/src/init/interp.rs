@@ -4,6 +4,7 @@
 //! the kernel is asked. No step looks at another: what one hands on is a
 //! descriptor in a numbered slot.
 
+use super::net;
 use super::proc;
 use super::sys::{self, Errno, new, nr};
 use super::watch;
@@ -77,11 +78,13 @@ impl Machine {
                 symlink(target, text.next()?)
             }
             Op::InterfaceUp => interface_up(text.next()?),
+            Op::OfferSockets => net::offer(),
             Op::RulesetCreate => {
                 let ruleset = ruleset_create(&w)?;
                 self.fill(w[0], ruleset)
             }
             Op::RulesetAllow => ruleset_allow(self.slot(w[0])?, text.next()?, &w),
+            Op::RulesetAllowPort => ruleset_allow_port(self.slot(w[0])?, w[1], w[2]),
             Op::RulesetEnforce => {
                 let ruleset = self.slot(w[0])? as usize;
                 done(sys::numbers(new::LANDLOCK_RESTRICT_SELF, [ruleset, 0, 0, 0, 0]))
@@ -91,11 +94,13 @@ impl Machine {
                 self.fill(w[0], mount)
             }
             Op::Watch => {
-                watch::configure(w[0] != 0, w[1] != 0, self.pid_namespace);
+                let network = watch::Network { own: w[0] != 0, gateway: w[2] != 0, port: 0 };
+                watch::configure(network, w[1] != 0, self.pid_namespace);
                 self.watched = true;
                 Ok(())
             }
             Op::WatchAllow => watch::allow((w[0], w[1])),
+            Op::WatchPort => watch::only(w[0]),
             Op::Subreaper => prctl(PR_SET_CHILD_SUBREAPER, 1, 0),
             Op::NewSession => done(sys::numbers(nr::SETSID, [0; 5])),
             Op::ResetSignals => reset_signals(),
@@ -401,6 +406,15 @@ fn ruleset_allow(ruleset: i32, path: &[u8], w: &[u64; 6]) -> Done {
     let added = unsafe { sys::call(new::LANDLOCK_ADD_RULE, arguments) };
     sys::close(below);
     done(added)
+}
+
+/// Rights on one TCP port, from Landlock's interface 4 on.
+fn ruleset_allow_port(ruleset: i32, access: u64, port: u64) -> Done {
+    const LANDLOCK_RULE_NET_PORT: usize = 2;
+    let rule = [access, port];
+    let arguments = [ruleset as usize, LANDLOCK_RULE_NET_PORT, rule.as_ptr() as usize, 0, 0, 0];
+    // SAFETY: the structure of two words that this rule type has.
+    done(unsafe { sys::call(new::LANDLOCK_ADD_RULE, arguments) })
 }
 
 const PR_SET_CHILD_SUBREAPER: usize = 36;

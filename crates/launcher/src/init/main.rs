@@ -6,6 +6,7 @@
 
 mod descend;
 mod interp;
+mod net;
 mod proc;
 mod supervise;
 mod sys;

@@ -8,6 +8,7 @@
 
 use super::descend;
 use super::interp::{self, Machine};
+use super::net;
 use super::sys::{self, Errno, nr};
 use super::tell;
 use super::watch;
@@ -335,12 +336,16 @@ enum Woken {
 
 /// Sleeps until a child ends, an order comes, or `patience` (ms, below 0: any) is over.
 fn wait(children: i32, patience: i64) -> Woken {
-    let mut polled = [[CONTROL_FD, i32::from(POLLIN)], [children, i32::from(POLLIN)]];
+    let mut polled = [
+        [CONTROL_FD, i32::from(POLLIN)],
+        [children, i32::from(POLLIN)],
+        [net::service(), i32::from(POLLIN)],
+    ];
     let time = [patience / 1000, patience % 1000 * 1_000_000];
     let limit = if patience < 0 { 0 } else { time.as_ptr() as usize };
     let address = polled.as_mut_ptr() as usize;
-    // SAFETY: two entries of eight bytes, a time of two words or none.
-    match unsafe { sys::call(nr::PPOLL, [address, 2, limit, 0, 0, 0]) } {
+    // SAFETY: three entries of eight bytes, a time of two words or none.
+    match unsafe { sys::call(nr::PPOLL, [address, 3, limit, 0, 0, 0]) } {
         Ok(0) => return Woken::Late,
         Ok(_) => {}
         Err(_) => return Woken::Child,
@@ -350,7 +355,11 @@ fn wait(children: i32, patience: i64) -> Woken {
         while sys::read(children, &mut told) == Ok(told.len()) {}
         return Woken::Child;
     }
-    Woken::Order
+    if polled[2][1] >> 16 != 0 {
+        // Whoever asked has an answer or is gone; neither is the tree's business.
+        let _ = net::serve();
+    }
+    if polled[0][1] >> 16 != 0 { Woken::Order } else { Woken::Child }
 }
 
 /// One order of the supervisor; none when it is gone.

@@ -25,6 +25,7 @@ pub(crate) const ENAMETOOLONG: Errno = Errno(36);
 pub(crate) const ENOSYS: Errno = Errno(38);
 pub(crate) const ELOOP: Errno = Errno(40);
 pub(crate) const EBADMSG: Errno = Errno(74);
+pub(crate) const ECANCELED: Errno = Errno(125);
 pub(crate) const ENETUNREACH: Errno = Errno(101);
 pub(crate) const ECONNREFUSED: Errno = Errno(111);
 pub(crate) const EHOSTUNREACH: Errno = Errno(113);
@@ -47,6 +48,7 @@ pub(crate) mod nr {
     pub(crate) const GETPID: usize = 39;
     pub(crate) const SOCKET: usize = 41;
     pub(crate) const CONNECT: usize = 42;
+    pub(crate) const LISTEN: usize = 50;
     pub(crate) const SENDTO: usize = 44;
     pub(crate) const RECVFROM: usize = 45;
     pub(crate) const SENDMSG: usize = 46;
@@ -122,6 +124,7 @@ pub(crate) mod nr {
     pub(crate) const GETUID: usize = 174;
     pub(crate) const SOCKET: usize = 198;
     pub(crate) const SOCKETPAIR: usize = 199;
+    pub(crate) const LISTEN: usize = 201;
     pub(crate) const CONNECT: usize = 203;
     pub(crate) const SENDTO: usize = 206;
     pub(crate) const RECVFROM: usize = 207;
@@ -151,6 +154,8 @@ pub(crate) mod nr {
     pub(crate) const IOCTL: usize = libc::SYS_ioctl as usize;
     pub(crate) const GETPID: usize = libc::SYS_getpid as usize;
     pub(crate) const SOCKET: usize = libc::SYS_socket as usize;
+    pub(crate) const SENDMSG: usize = libc::SYS_sendmsg as usize;
+    pub(crate) const SOCKETPAIR: usize = libc::SYS_socketpair as usize;
     pub(crate) const CLONE: usize = libc::SYS_clone as usize;
     pub(crate) const EXECVE: usize = libc::SYS_execve as usize;
     pub(crate) const WAIT4: usize = libc::SYS_wait4 as usize;
@@ -178,6 +183,7 @@ pub(crate) mod nr {
     pub(crate) const SENDTO: usize = libc::SYS_sendto as usize;
     pub(crate) const SENDMSG: usize = libc::SYS_sendmsg as usize;
     pub(crate) const CONNECT: usize = libc::SYS_connect as usize;
+    pub(crate) const LISTEN: usize = libc::SYS_listen as usize;
     pub(crate) const RECVFROM: usize = libc::SYS_recvfrom as usize;
     pub(crate) const RECVMSG: usize = libc::SYS_recvmsg as usize;
     pub(crate) const SHUTDOWN: usize = libc::SYS_shutdown as usize;

@@ -58,6 +58,10 @@ pub(crate) const KIND_NETWORK: u64 = 3;
 pub(crate) const KIND_UNIX_SOCKET: u64 = 4;
 pub(crate) const KIND_SYSTEM_CALL: u64 = 5;
 
+/// Sockets of the namespace are to be had by the descriptor that comes with this, and the
+/// set-up waits.
+pub(crate) const REPORT_SOCKETS: u64 = 16;
+
 /// To the init: send this signal to the whole tree.
 pub(crate) const ORDER_SIGNAL: u64 = 1;
 /// To the init: kill the whole tree.
@@ -79,6 +83,20 @@ pub(crate) fn order_words(bytes: [u8; 16]) -> [u64; 2] {
     [word(a), word(b)]
 }
 
+/// Bytes of a request for a socket: domain, type, protocol. The answer is an error number,
+/// and the socket if that is 0.
+pub(crate) const SOCKET_REQUEST: usize = 12;
+/// In place of a domain: the set-up goes on.
+pub(crate) const PROCEED: u32 = u32::MAX;
+
+/// The three numbers of a request.
+pub(crate) fn socket_request(bytes: [u8; SOCKET_REQUEST]) -> [u32; 3] {
+    let word = |at: usize| {
+        bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_ne_bytes)
+    };
+    [word(0), word(4), word(8)]
+}
+
 /// Answers of a filter: the call is handed to a listener; the lower half says what becomes
 /// of it where nobody listens: an error number, or 0 to carry it out.
 pub(crate) const HANDED: u32 = 0x7fc0_0000;
@@ -97,11 +115,14 @@ pub(crate) enum Op {
     MakeFile,
     Symlink,
     InterfaceUp,
+    OfferSockets,
     RulesetCreate,
     RulesetAllow,
+    RulesetAllowPort,
     Overlay,
     Watch,
     WatchAllow,
+    WatchPort,
     Subreaper,
     NewSession,
     ResetSignals,
@@ -117,7 +138,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 30] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -128,11 +149,14 @@ impl Op {
         Self::MakeFile,
         Self::Symlink,
         Self::InterfaceUp,
+        Self::OfferSockets,
         Self::RulesetCreate,
         Self::RulesetAllow,
+        Self::RulesetAllowPort,
         Self::Overlay,
         Self::Watch,
         Self::WatchAllow,
+        Self::WatchPort,
         Self::Subreaper,
         Self::NewSession,
         Self::ResetSignals,

@@ -24,6 +24,12 @@ impl AllowEntry {
         parse(text.trim()).map_err(|problem| AllowEntryError { entry: text.to_owned(), problem })
     }
 
+    /// The entry for one address; without a port, for every port.
+    #[must_use]
+    pub fn for_address(address: IpAddr, port: Option<u16>) -> AllowEntry {
+        AllowEntry { host: AllowHost::Ip(address.to_canonical()), port }
+    }
+
     /// The host part.
     #[must_use]
     pub fn host(&self) -> &AllowHost {

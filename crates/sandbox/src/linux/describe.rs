@@ -28,7 +28,7 @@ pub(crate) fn describe(spec: &SandboxSpec, host: &Host, process: &Process) -> Ve
         Confinement::Sandbox => {
             lines.extend(footing(host));
             describe_files(spec, host, &mut lines);
-            lines.push(network(spec.network, host.ground.rung).to_owned());
+            lines.push(network(&spec.network, host.ground.rung).to_owned());
             lines.extend(sockets(spec, host));
             lines.push(processes(host).to_owned());
             lines.push(
@@ -201,10 +201,16 @@ fn processes(host: &Host) -> &'static str {
     }
 }
 
-fn network(network: Network, rung: Rung) -> &'static str {
+fn network(network: &Network, rung: Rung) -> &'static str {
     match (network, rung) {
         (Network::Inherit, _) => "has the caller's network",
         (Network::Deny, Rung::Landlock) => "has no network, not even a loopback of its own",
+        (Network::Gateway(_), Rung::Landlock) => {
+            "connects to one port of the loopback, where a gateway listens as a proxy, and listens nowhere"
+        }
+        (Network::Gateway(_), _) => {
+            "has a network of its own: a loopback, on which `localhost` works, and what a gateway lets out"
+        }
         (Network::Deny, _) => {
             "has a network of its own: nothing but a loopback, on which `localhost` works"
         }
@@ -246,6 +252,7 @@ mod tests {
             rlimits: Vec::new(),
             linger: Duration::ZERO,
             temp: None,
+            proxy: None,
         };
         describe(&spec, host, &process).join("\n")
     }

@@ -141,7 +141,7 @@ fn filter_steps(listen: bool) -> Vec<Step> {
         reads: false,
     });
     let filter = seccomp::Spec { heard, ..seccomp::PLAIN };
-    let watch = Step::Watch { own_network: false, any_socket: false };
+    let watch = Step::Watch { own_network: false, any_socket: false, gateway: false };
     let walls = [Step::NoNewPrivs, Step::CloseOthers];
     let load = Step::Seccomp { program: seccomp::filter(filter), listen };
     listen.then_some(watch).into_iter().chain(walls).chain([load]).collect()

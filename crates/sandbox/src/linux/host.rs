@@ -20,7 +20,9 @@ use crate::{
         rung::Ground,
         scope, stores,
     },
-    spec::{Confinement, FileView, Files, Network, ReadScope, SandboxSpec, UnixSockets},
+    spec::{
+        Confinement, FileView, Files, NameService, Network, ReadScope, SandboxSpec, UnixSockets,
+    },
     unheld::Unheld,
 };
 use ringfence_launcher::Identity;
@@ -58,6 +60,13 @@ impl Located {
     /// The same for a path that is resolved to the end.
     fn plain(path: &Path) -> io::Result<Self> {
         Ok(Self::of(path, &fs::symlink_metadata(path)?))
+    }
+
+    /// The same for what lies at the path, be it a link.
+    pub(crate) fn itself(path: &Path) -> io::Result<Self> {
+        let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        Self::plain(&fs::canonicalize(parent)?.join(name))
     }
 
     /// What `meta` says of the path.
@@ -107,8 +116,9 @@ pub(crate) struct Host {
     pub(crate) proc_guard: Vec<&'static str>,
     /// `/etc/resolv.conf`, where it leads into a directory that is hidden.
     pub(crate) resolver: Option<Written>,
-    /// `/etc/hosts` with `localhost`, where the host's has none.
-    pub(crate) hosts: Option<(Located, String)>,
+    /// Files that say something else to the command: `/etc/hosts` with `localhost` where the host's has
+    /// none, and what a gateway wants read. A link is covered itself, wherever it leads.
+    pub(crate) said: Vec<(Located, String)>,
     /// What the sandbox stands on.
     pub(crate) ground: Ground,
     /// What is granted where nothing can be mounted.
@@ -146,10 +156,28 @@ impl Host {
         if let Files::View(view) = &spec.files {
             host.look_at_view(view, spec)?;
             if spec.network == Network::Deny {
-                host.hosts = hosts_without_localhost();
+                host.said.extend(hosts_without_localhost());
             }
         }
+        if let (Network::Gateway(names), Confinement::Sandbox) = (&spec.network, spec.confinement) {
+            host.say(names);
+        }
         Ok(host)
+    }
+
+    /// Has programs ask the gateway for names, and nobody else.
+    fn say(&mut self, names: &NameService) {
+        for (file, content) in [(RESOLV_CONF, &names.resolv_conf), (HOSTS, &names.hosts)] {
+            match Located::itself(Path::new(file)) {
+                Ok(place) => self.said.push((place, content.clone())),
+                Err(error) => self.warnings.push(format!(
+                    "there is no {file} ({error}), so programs may not find the gateway's names"
+                )),
+            }
+        }
+        if let Some(resolver) = &mut self.resolver {
+            resolver.content.clone_from(&names.resolv_conf);
+        }
     }
 
     /// Something hidden lies at `path` or above it, and nothing that is shown lies between.
@@ -551,10 +579,12 @@ fn existing(dir: &Path, names: &'static [&'static str]) -> Vec<&'static str> {
     names.iter().copied().filter(|name| dir.join(name).exists()).collect()
 }
 
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+
 /// The resolver's file, when it is a link into a directory that will be empty.
 fn resolver(private: &[PathBuf]) -> Option<Written> {
-    const FILE: &str = "/etc/resolv.conf";
-    let path = fs::canonicalize(FILE).ok()?;
+    let path = fs::canonicalize(RESOLV_CONF).ok()?;
     let inside = private.iter().any(|dir| path.starts_with(dir));
     let content = inside.then(|| fs::read_to_string(&path))?.ok()?;
     Some(Written { path, content })
@@ -562,8 +592,7 @@ fn resolver(private: &[PathBuf]) -> Option<Written> {
 
 /// The hosts file with `localhost` added, if it is not there.
 fn hosts_without_localhost() -> Option<(Located, String)> {
-    const FILE: &str = "/etc/hosts";
-    let content = fs::read_to_string(FILE).ok()?;
+    let content = fs::read_to_string(HOSTS).ok()?;
     let names_localhost = content.lines().any(|line| {
         let line = line.split('#').next().unwrap_or_default();
         line.split_whitespace().skip(1).any(|name| name == "localhost")
@@ -571,7 +600,7 @@ fn hosts_without_localhost() -> Option<(Located, String)> {
     if names_localhost {
         return None;
     }
-    let place = Located::look(Path::new(FILE)).ok()?;
+    let place = Located::itself(Path::new(HOSTS)).ok()?;
     Some((place, format!("127.0.0.1 localhost\n::1 localhost\n{content}")))
 }
 

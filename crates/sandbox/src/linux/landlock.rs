@@ -12,7 +12,7 @@ use super::{
     reach::{Access, Grant},
     rung::Rung,
 };
-use crate::spec::{Files, Network, SandboxSpec};
+use crate::spec::{Files, SandboxSpec};
 use ringfence_launcher::{Identity, Slot, Step};
 use std::path::Path;
 
@@ -22,6 +22,8 @@ const RULESET: Slot = Slot(255);
 pub(crate) const LEAST_ABI: u32 = 2;
 /// The first interface that knows emptying a file.
 pub(crate) const TRUNCATE_ABI: u32 = 3;
+/// The first interface that knows ports of TCP.
+pub(crate) const PORTS_ABI: u32 = 4;
 /// The first interface that knows scopes: signals, abstract sockets.
 pub(crate) const SCOPES_ABI: u32 = 6;
 
@@ -36,7 +38,8 @@ const TRUNCATE: u64 = 1 << 14;
 const IOCTL_DEV: u64 = 1 << 15;
 const OF_FILES: u64 = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV;
 /// `LANDLOCK_ACCESS_NET_BIND_TCP` and `_CONNECT_TCP`: ABI 4.
-const TCP: u64 = 3;
+const TCP: u64 = CONNECT_TCP | 1;
+const CONNECT_TCP: u64 = 2;
 const ABSTRACT_SOCKETS: u64 = 1;
 const SIGNALS: u64 = 2;
 
@@ -138,7 +141,7 @@ fn second_wall(spec: &SandboxSpec, host: &Host) -> Vec<Step> {
 fn only_wall(spec: &SandboxSpec, host: &Host) -> Vec<Step> {
     let abi = host.landlock_abi;
     let scopes = if abi >= SCOPES_ABI { ABSTRACT_SOCKETS | SIGNALS } else { 0 };
-    let network = if abi >= 4 && spec.network == Network::Deny { TCP } else { 0 };
+    let network = if abi >= PORTS_ABI && spec.network.is_own() { TCP } else { 0 };
     match &spec.files {
         Files::View(_) => {
             let mut ruleset = Ruleset::new(abi, all_rights(abi), network, scopes);
@@ -175,6 +178,11 @@ pub(crate) fn trial(abi: u32) -> Vec<Step> {
 /// Rights on the directory for temporary files that stands in for a private `/tmp`.
 pub(crate) fn temp_rights(abi: u32) -> u64 {
     all_rights(abi) & !IOCTL_DEV
+}
+
+/// Grants connections to the one port where a gateway listens.
+pub(crate) fn allow_proxy(port: u16) -> Step {
+    Step::RulesetAllowPort { ruleset: RULESET, access: CONNECT_TCP, port }
 }
 
 /// Grants that directory.

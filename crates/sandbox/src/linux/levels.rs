@@ -28,8 +28,10 @@ pub(crate) fn levels(spec: &SandboxSpec, host: &Host) -> Enforcement {
             levels.set("protected", protected(host));
         }
     }
-    if spec.network == Network::Deny {
-        levels.set("network", Level::Full);
+    match &spec.network {
+        Network::Inherit => {}
+        Network::Deny => levels.set("network", Level::Full),
+        Network::Gateway(_) => levels.set("network", gateway(spec, host)),
     }
     levels.set("processes", processes(host));
     levels.set("ipc", ipc(spec, host));
@@ -92,6 +94,25 @@ fn shown_in_writable(host: &Host) -> Option<String> {
         .collect();
     (!shown.is_empty())
         .then(|| format!("without mounts {} can be read, inside a writable path", shown.join(", ")))
+}
+
+fn gateway(spec: &SandboxSpec, host: &Host) -> Level {
+    if host.ground.rung == Rung::Landlock {
+        let why = "without a network namespace the gateway is a proxy on the host's loopback: \
+                   programs that do not heed `HTTPS_PROXY` and its like reach nothing, and nobody can \
+                   listen";
+        return Level::Partial(why.to_owned());
+    }
+    let mut missing = Vec::new();
+    if spec.unix_sockets == UnixSockets::Inherit {
+        missing.push(
+            "who serves the host's Unix sockets may ask for any name, and connect anywhere"
+                .to_owned(),
+        );
+    } else if let (Some(why), Files::Inherit) = (&host.ground.deaf, &spec.files) {
+        missing.push(format!("the host's name services can be asked by their Unix sockets: {why}"));
+    }
+    level(&missing)
 }
 
 /// What mounts hold and what is put aside when the run is over is the same to whoever comes after.

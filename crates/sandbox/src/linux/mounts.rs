@@ -123,11 +123,13 @@ pub(crate) fn view(host: &Host) -> Vec<Step> {
     builder.steps
 }
 
-/// Only a `/proc` of its own: for a PID namespace over the host's files.
+/// Only a `/proc` of its own, and the few files that say something else: for a PID namespace over
+/// the host's files.
 pub(crate) fn proc_only(host: &Host) -> Vec<Step> {
     let mut builder = Builder::new(host);
     let attributes = MountAttributes { set: 0, recursive: true, private: true };
     builder.steps.push(Step::MountAttr { path: "/".into(), attributes });
+    builder.say_over_the_host();
     builder.proc();
     builder.steps
 }
@@ -362,10 +364,51 @@ impl<'h> Builder<'h> {
             self.make_parents(&part);
             self.file(part, &resolver.content, 0o644);
         }
-        if let Some((place, content)) = &host.hosts {
-            let part = Path::new(MASK).join("hosts");
+        for (place, content) in &host.said {
+            let name = place.path.file_name().expect("because these files have names");
+            let part = Path::new(MASK).join(name);
             self.file(&part, content, 0o644);
-            self.place(&place.path, Over::Mask(part), false);
+            let Located { path, directory, .. } = place.clone();
+            let identity = self.identity(place);
+            self.put(Place { path, over: Over::Mask(part), identity, cover: false, directory });
+        }
+    }
+
+    /// Without a view there is no file system in memory. One is laid over `/proc` for as long as it
+    /// takes to copy the files from it, and what belongs there covers it for good.
+    fn say_over_the_host(&mut self) {
+        const PROC: &str = "/proc";
+        let host = self.host;
+        if host.said.is_empty() {
+            return;
+        }
+        let outer = host.ground.rung == Rung::OuterProc;
+        let kept = outer.then(|| self.keep(Path::new(PROC), true, None));
+        let into = self.slot();
+        let options = vec![("size", "1M".to_owned()), ("mode", "0755".to_owned())];
+        self.steps.push(Step::NewFs {
+            into,
+            kind: "tmpfs",
+            options,
+            attributes: MASKED & !READ_ONLY,
+        });
+        self.attach(into, Path::new(PROC));
+        for (place, content) in &host.said {
+            let name = place.path.file_name().expect("because these files have names");
+            let path = Path::new(PROC).join(name);
+            self.steps.push(Step::MakeFile {
+                path: path.clone(),
+                content: content.clone(),
+                mode: 0o644,
+            });
+            self.copy(self.hand, &path, false, None);
+            let attributes = MountAttributes { set: MASKED, ..MountAttributes::default() };
+            self.steps.push(Step::TreeAttr { tree: self.hand, attributes });
+            let (path, identity) = (place.path.clone(), Some(place.identity()));
+            self.steps.push(Step::Attach { tree: self.hand, path, identity, cover: false });
+        }
+        if let Some(kept) = kept {
+            self.attach(kept, Path::new(PROC));
         }
     }
 
@@ -545,7 +588,7 @@ mod tests {
                 path: "/run/resolve/stub.conf".into(),
                 content: "nameserver 127.0.0.53\n".into(),
             }),
-            hosts: Some((at("/etc/hosts", 12, false), "127.0.0.1 localhost\n".into())),
+            said: vec![(at("/etc/hosts", 12, false), "127.0.0.1 localhost\n".into())],
             ..Host::default()
         }
     }

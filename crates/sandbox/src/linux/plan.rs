@@ -8,7 +8,7 @@ use super::{
     host::{Host, Located},
     landlock, mounts,
     rung::Rung,
-    seccomp::{self, Heard, PLAIN, Spec},
+    seccomp::{self, Heard, Inet, PLAIN, Spec},
 };
 use crate::{
     error::SandboxError,
@@ -29,6 +29,14 @@ pub(crate) struct Frame {
     pub(crate) walls: Vec<Step>,
     /// Rights on a directory that stands in for a private `/tmp`, where there is none.
     pub(crate) temp: Option<u64>,
+    /// A gateway is a proxy on a port.
+    pub(crate) proxy: Option<Proxied>,
+}
+
+/// Who holds connections to the port of a proxy, beside the init: it alone looks at the address, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proxied {
+    landlock: bool,
 }
 
 /// User and PID namespace can only be entered at birth; the others are the first step.
@@ -57,23 +65,27 @@ fn fenced(host: &Host) -> Frame {
     }
     walls.push(Step::CloseOthers);
     setup.extend(fence);
-    Frame { namespaces: 0, setup, walls, temp: None }
+    Frame { namespaces: 0, setup, walls, temp: None, proxy: None }
 }
 
 fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
-    let deny = spec.network == Network::Deny;
-    let net = if deny { libc::CLONE_NEWNET as u64 } else { 0 };
+    let own = spec.network.is_own();
+    let net = if own { libc::CLONE_NEWNET as u64 } else { 0 };
     let mut setup = vec![Step::Unshare { flags: ENTERED | net }];
-    if deny {
+    if own {
         setup.push(Step::InterfaceUp { name: "lo" });
+    }
+    if matches!(spec.network, Network::Gateway(_)) {
+        // The only thing that the init waits for: what is done after it, the gateway need not wait for.
+        setup.push(Step::OfferSockets);
     }
     setup.extend(match &spec.files {
         Files::Inherit => mounts::proc_only(host),
         Files::View(_) => mounts::view(host),
     });
-    let mut walls = raise(spec, host, deny, &mut setup);
+    let mut walls = raise(spec, host, own, &mut setup);
     walls.push(filter(PLAIN, spec, host));
-    Frame { namespaces: BORN_IN, setup, walls, temp: None }
+    Frame { namespaces: BORN_IN, setup, walls, temp: None, proxy: None }
 }
 
 /// The files by Landlock, the network and the IPC of the host by the filter.
@@ -81,7 +93,11 @@ fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
     let mut setup = vec![Step::Subreaper];
     let mut walls = raise(spec, host, false, &mut setup);
     let bare = Spec {
-        inet: spec.network == Network::Inherit,
+        inet: match spec.network {
+            Network::Inherit => Inet::Any,
+            Network::Deny => Inet::None,
+            Network::Gateway(_) => Inet::Connections,
+        },
         sysv_ipc: false,
         own_processes: false,
         truncate: host.landlock_abi >= landlock::TRUNCATE_ABI,
@@ -90,14 +106,18 @@ fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
     walls.push(filter(bare, spec, host));
     let view = matches!(spec.files, Files::View(_));
     let temp = view.then(|| landlock::temp_rights(host.landlock_abi));
-    Frame { namespaces: 0, setup, walls, temp }
+    let landlock = host.landlock_abi >= landlock::PORTS_ABI;
+    let proxied = matches!(spec.network, Network::Gateway(_));
+    let proxy = proxied.then_some(Proxied { landlock });
+    Frame { namespaces: 0, setup, walls, temp, proxy }
 }
 
 /// What the walls need goes to the set-up; the walls, but for the filter.
 fn raise(spec: &SandboxSpec, host: &Host, own_network: bool, setup: &mut Vec<Step>) -> Vec<Step> {
     if host.ground.deaf.is_none() {
         let any_socket = spec.unix_sockets == UnixSockets::Inherit;
-        setup.push(Step::Watch { own_network, any_socket });
+        let gateway = matches!(spec.network, Network::Gateway(_));
+        setup.push(Step::Watch { own_network, any_socket, gateway });
         let allow = |place: &Located| Step::WatchAllow { socket: place.identity() };
         setup.extend(host.sockets.iter().map(allow));
     }
@@ -118,7 +138,7 @@ fn filter(filter: Spec, spec: &SandboxSpec, host: &Host) -> Step {
 
 fn heard(spec: &SandboxSpec) -> Heard {
     let restricted = spec.unix_sockets != UnixSockets::Inherit;
-    let connections = restricted || spec.network == Network::Deny;
+    let connections = restricted || spec.network.is_own();
     let changes = spec.trace != Trace::Connections;
     let redirections = matches!(spec.trace, Trace::AllChanges | Trace::Reads);
     let reads = spec.trace == Trace::Reads;
@@ -133,6 +153,11 @@ pub(crate) fn plan(
 ) -> Result<Plan, SandboxError> {
     let mut steps = frame.setup.clone();
     steps.extend(frame.temp.zip(temp).map(|(rights, temp)| landlock::allow_temp(rights, temp)));
+    if let Some(Proxied { landlock }) = frame.proxy {
+        let port = process.proxy.filter(|port| *port != 0).ok_or(SandboxError::NoProxy)?;
+        steps.extend(landlock.then(|| landlock::allow_proxy(port)));
+        steps.push(Step::WatchPort { port });
+    }
     steps.extend([Step::NewSession, Step::ResetSignals, Step::Stdio]);
     steps.push(Step::Chdir { path: process.cwd.clone() });
     for limit in &process.rlimits {
@@ -220,6 +245,7 @@ mod tests {
             rlimits: vec![crate::spec::Rlimit { resource: 7, soft: 10, hard: 20 }],
             linger: Duration::from_millis(5),
             temp: None,
+            proxy: None,
         }
     }
 

@@ -66,7 +66,7 @@ struct Known {
 static KNOWN: Mutex<[Option<Known>; 4]> = Mutex::new([const { None }; 4]);
 
 fn kind(spec: &SandboxSpec) -> usize {
-    let (network, view) = (spec.network == Network::Deny, matches!(spec.files, Files::View(_)));
+    let (network, view) = (spec.network.is_own(), matches!(spec.files, Files::View(_)));
     usize::from(network) * 2 + usize::from(view)
 }
 
@@ -138,7 +138,8 @@ fn bare(spec: &SandboxSpec) -> SandboxSpec {
             Files::Inherit => Files::Inherit,
             Files::View(_) => Files::View(FileView::default()),
         },
-        network: spec.network,
+        // A gateway needs no wall that a denied network does not, and nobody serves one here.
+        network: if spec.network.is_own() { Network::Deny } else { Network::Inherit },
         unix_sockets: crate::spec::UnixSockets::Private,
         trace: Trace::Changes,
         workspace: "/".into(),

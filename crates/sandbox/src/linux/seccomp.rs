@@ -27,8 +27,8 @@ use std::{
 /// What a filter is to do beside what every one does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spec {
-    /// Whether sockets of the internet can be made; not where no network namespace holds them.
-    pub(crate) inet: bool,
+    /// Which sockets of the internet can be made.
+    pub(crate) inet: Inet,
     /// Whether IPC by number and message queues can be used; not where no IPC namespace
     /// keeps them apart.
     pub(crate) sysv_ipc: bool,
@@ -40,6 +40,18 @@ pub(crate) struct Spec {
     pub(crate) truncate: bool,
     /// What the init listens for; none: it does not listen.
     pub(crate) heard: Option<Heard>,
+}
+
+/// Which sockets of the internet can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inet {
+    /// All: a network namespace holds them, or the network is the caller's.
+    Any,
+    /// Those of TCP alone, that connect by connect(2) and to nothing that another wall does not
+    /// allow. Nobody listens: Landlock lets a socket that was bound to nothing.
+    Connections,
+    /// None.
+    None,
 }
 
 /// What is handed to the init, beside calls that are refused in any case.
@@ -59,7 +71,7 @@ pub(crate) struct Heard {
 
 /// Namespaces keep network and IPC apart, and nobody listens.
 pub(crate) const PLAIN: Spec =
-    Spec { inet: true, sysv_ipc: true, own_processes: true, truncate: true, heard: None };
+    Spec { inet: Inet::Any, sysv_ipc: true, own_processes: true, truncate: true, heard: None };
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +95,8 @@ enum Test {
     /// open(2) with the flags in argument `.0`, to change something, and not as a shell opens
     /// the target of a redirection: handed to the init.
     Changes(u8),
+    /// Any of the bits `.1` in argument `.0`: fails with the error number `.2`.
+    Without(u8, u32, i32),
     /// Argument `.0` is a null: carried out; anything else is handed to the init.
     NotNull(u8),
     /// Argument `.0` is one of these: refused.
@@ -91,7 +105,9 @@ enum Test {
     OnlyOf(&'static [u32]),
     /// socket(2): few families, and few protocols of netlink. Internet or not; Unix sockets
     /// of datagrams are handed to the init or not.
-    Socket(bool, bool),
+    Socket(Inet, bool),
+    /// socket(2) of the internet: one of TCP is made, no other.
+    TcpSocket,
     /// socket(2) of a Unix socket, one of datagrams is handed to the init.
     LocalSocket,
     /// socketpair(2): a pair of Unix sockets of datagrams is handed to the init.
@@ -118,8 +134,11 @@ const INIT_AND_LISTENER: &[u32] = &[1, 2];
 const FAMILIES: &[u32] = &[AF_UNIX, 2, 10];
 /// prlimit(2) without a process number.
 const MYSELF: &[u32] = &[0];
-/// `AF_INET`, `AF_INET6`, and `AF_NETLINK`, which tells of interfaces and sockets.
-const OF_A_NETWORK: &[u32] = &[2, 10, AF_NETLINK];
+/// `AF_INET`, `AF_INET6`.
+const INTERNET: &[u32] = &[2, 10];
+/// What socket(2) takes for TCP: the default, and its own number. Multipath TCP has another, and no
+/// wall of Landlock.
+const TCP_PROTOCOLS: &[u32] = &[0, 6];
 const AF_UNIX: u32 = 1;
 /// `SOCK_STREAM`, `SOCK_SEQPACKET`: nothing is sent before a connection.
 const CONNECTED_TYPES: &[u32] = &[1, 5];
@@ -366,6 +385,9 @@ fn rules(spec: Spec) -> Rules {
     test(libc::SYS_socket, Test::Socket(spec.inet, datagrams));
     let init = if spec.heard.is_some() { INIT_AND_LISTENER } else { INIT };
     test(libc::SYS_prlimit64, Test::OneOf(0, init));
+    if spec.inet == Inet::Connections {
+        connect_only(&mut rules);
+    }
     // Its flags lie in memory, where a filter cannot look; libraries fall back to clone(2).
     rules.insert(number(libc::SYS_clone3), Action::Errno(libc::ENOSYS));
     if let Some(heard) = spec.heard {
@@ -378,6 +400,17 @@ fn rules(spec: Spec) -> Rules {
         refuse_emptying(&mut rules);
     }
     rules
+}
+
+/// A connection is made by connect(2) alone, which is looked at: not with the first data, which
+/// Landlock does not see. And it is not accepted.
+fn connect_only(rules: &mut Rules) {
+    const MSG_FASTOPEN: u32 = 0x2000_0000;
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        let test = Test::Without(flags, MSG_FASTOPEN, libc::EOPNOTSUPP);
+        rules.insert(number(call), Action::Test(test));
+    }
+    rules.insert(number(libc::SYS_listen), Action::Hand(libc::EACCES));
 }
 
 fn refuse_emptying(rules: &mut Rules) {
@@ -565,6 +598,11 @@ impl Assembler {
                 self.answer(Action::Allow);
             }
             Test::Changes(flags) => self.changes(flags),
+            Test::Without(argument, bits, errno) => {
+                self.load(offset_argument(argument));
+                self.answer_if(JUMP_BITS, bits, Action::Errno(errno));
+                self.answer(Action::Allow);
+            }
             Test::NotNull(argument) => {
                 // No address has an empty lower half in practice, and this one is for a log.
                 self.load(offset_argument(argument));
@@ -582,6 +620,16 @@ impl Assembler {
                 self.answer(refused);
             }
             Test::Socket(inet, datagrams) => self.socket(inet, datagrams),
+            Test::TcpSocket => {
+                const SOCK_STREAM: u32 = 1;
+                let refused = Action::Hand(libc::EACCES);
+                self.load(offset_argument(1));
+                self.emit(AND, 0, 0, TYPE_MASK);
+                self.answer_unless(JUMP_EQUAL, SOCK_STREAM, refused);
+                self.load(offset_argument(2));
+                self.if_one_of(TCP_PROTOCOLS, Action::Allow);
+                self.answer(refused);
+            }
             Test::LocalSocket => {
                 self.if_connected();
                 self.answer(Action::Hand(0));
@@ -640,10 +688,16 @@ impl Assembler {
         }
     }
 
-    fn socket(&mut self, inet: bool, datagrams: bool) {
+    fn socket(&mut self, inet: Inet, datagrams: bool) {
         self.load(offset_argument(0));
-        if !inet {
-            self.if_one_of(OF_A_NETWORK, Action::Hand(libc::EACCES));
+        match inet {
+            Inet::Any => {}
+            Inet::Connections => self.if_one_of(INTERNET, Action::Test(Test::TcpSocket)),
+            Inet::None => self.if_one_of(INTERNET, Action::Hand(libc::EACCES)),
+        }
+        if inet != Inet::Any {
+            // It tells of the interfaces and sockets of a network that is not the tree's own.
+            self.answer_if(JUMP_EQUAL, AF_NETLINK, Action::Hand(libc::EACCES));
         }
         if datagrams {
             self.answer_if(JUMP_EQUAL, AF_UNIX, Action::Test(Test::LocalSocket));
@@ -722,8 +776,13 @@ mod tests {
         Spec { heard: Some(Heard { redirections: true, ..CHANGES_ONLY }), ..PLAIN };
     const HEARD: Spec = Spec { heard: Some(CHANGES_ONLY), ..PLAIN };
     const READS: Spec = Spec { heard: Some(Heard { reads: true, ..CHANGES_ONLY }), ..PLAIN };
-    const BARE: Spec =
-        Spec { inet: false, sysv_ipc: false, own_processes: false, truncate: false, heard: None };
+    const BARE: Spec = Spec {
+        inet: Inet::None,
+        sysv_ipc: false,
+        own_processes: false,
+        truncate: false,
+        heard: None,
+    };
 
     #[test]
     fn on_the_host_its_processes_and_files_are_out_of_reach() {

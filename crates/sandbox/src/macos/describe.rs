@@ -14,7 +14,7 @@ pub(crate) fn describe(spec: &SandboxSpec, seen: &Seen, process: &Process) -> Ve
         Confinement::Host => lines.push("runs without a sandbox, with the caller's rights".into()),
         Confinement::Sandbox => {
             describe_files(seen.rules.view.as_ref(), process, &mut lines);
-            lines.push(network(spec.network).to_owned());
+            lines.push(network(&spec.network).to_owned());
             lines.extend(sockets(&seen.rules.sockets));
             lines.push(
                 "signals and traces no process but its own; may see that others exist".into(),
@@ -67,10 +67,13 @@ fn shown(path: &Path) -> String {
     format!("`{}`", path.display())
 }
 
-fn network(network: Network) -> &'static str {
+fn network(network: &Network) -> &'static str {
     match network {
         Network::Inherit => "has the caller's network",
-        _ => "has no network, not even a loopback",
+        Network::Deny => "has no network, not even a loopback",
+        Network::Gateway(_) => {
+            "connects to one port of the loopback, where a gateway listens as a proxy, and listens nowhere"
+        }
     }
 }
 

@@ -59,9 +59,5 @@ pub(crate) enum NetworkRule {
     /// None, not even a loopback: a private one does not exist on macOS.
     Deny,
     /// This port of the loopback and nothing else: a gateway listens there.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no specification asks for it on macOS so far")
-    )]
     Gateway(u16),
 }

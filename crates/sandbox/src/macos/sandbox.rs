@@ -8,7 +8,7 @@ use super::{
     look::Seen,
     profile::{self, BadPath},
     program,
-    rules::Rules,
+    rules::{NetworkRule, Rules},
     seatbelt::{self, SANDBOX_EXEC},
     sys::{LIMIT_REFUSED, Limit},
     tree::{self, SpawnError, Tree},
@@ -133,6 +133,14 @@ impl Sandbox {
         self.seen.rules.view.is_some()
     }
 
+    /// A private network does not exist here: give the command the port that a gateway listens on as a
+    /// proxy, as [`Process::proxy`].
+    #[must_use]
+    pub fn wants_proxy(&self) -> bool {
+        self.spec.confinement == Confinement::Sandbox
+            && matches!(self.spec.network, Network::Gateway(_))
+    }
+
     /// Never a weaker one: there is one way to make a sandbox here.
     ///
     /// # Errors
@@ -155,6 +163,7 @@ impl Sandbox {
     /// profile.
     pub fn plan_text(&self, process: &Process) -> Result<String, SandboxError> {
         refuse_nul(process)?;
+        self.refuse_without_proxy(process)?;
         let mut lines = vec![entering(process), "start a new session".to_owned()];
         lines.push("close every other descriptor".to_owned());
         for (resource, soft, hard) in limits(process) {
@@ -175,6 +184,7 @@ impl Sandbox {
     /// When the process cannot be made, or a text of it has a NUL byte.
     pub fn start(&self, process: &Process, stdio: &Stdio) -> Result<Tree, SandboxError> {
         refuse_nul(process)?;
+        self.refuse_without_proxy(process)?;
         let found = enter(process).and_then(|()| program::find(process));
         let found = match found {
             Ok(found) => found,
@@ -217,9 +227,19 @@ impl Sandbox {
         Ok(command)
     }
 
+    fn refuse_without_proxy(&self, process: &Process) -> Result<(), SandboxError> {
+        match process.proxy {
+            None | Some(0) if self.wants_proxy() => Err(SandboxError::NoProxy),
+            _ => Ok(()),
+        }
+    }
+
     /// The rules of one run.
     fn rules(&self, process: &Process, streams: &[&OwnedFd]) -> Rules {
         let mut rules = self.seen.rules.clone();
+        if let Some(port) = process.proxy.filter(|_| self.wants_proxy()) {
+            rules.network = NetworkRule::Gateway(port);
+        }
         rules.temp = process.temp.as_deref().map(super::names::resolved);
         rules.terminals = streams.iter().filter_map(|fd| ttyname(fd.as_fd()).ok()).collect();
         rules.terminals.sort();
@@ -332,6 +352,9 @@ fn refuse_overlay(spec: &SandboxSpec) -> Result<(), SandboxError> {
 const UNTRIED: &str =
     "the sandbox of macOS has never been tried on a real machine; see docs/platforms.md";
 
+const PROXIED: &str = "by a profile that has never been tried on a real machine; the gateway is a proxy on \
+                       the loopback: programs that do not heed `HTTPS_PROXY` and its like reach nothing";
+
 /// How far each property holds that the specification asks for.
 fn enforcement(spec: &SandboxSpec) -> Enforcement {
     let mut enforcement = Enforcement::default();
@@ -343,8 +366,10 @@ fn enforcement(spec: &SandboxSpec) -> Enforcement {
             enforcement.set("files", by_profile());
             enforcement.set("hidden", by_profile());
         }
-        if spec.network == Network::Deny {
-            enforcement.set("network", by_profile());
+        match spec.network {
+            Network::Inherit => {}
+            Network::Deny => enforcement.set("network", by_profile()),
+            Network::Gateway(_) => enforcement.set("network", partial(PROXIED)),
         }
         let others = "others can be listed, though not signalled, traced or read";
         enforcement.set("processes", partial(others));

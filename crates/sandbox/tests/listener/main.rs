@@ -149,6 +149,7 @@ fn start(spec: &SandboxSpec, program: &[&str], env: &[(&str, &str)]) -> (Tree, i
         rlimits: Vec::new(),
         linger: Duration::from_millis(20),
         temp: None,
+        proxy: None,
     };
     (sandbox.start(&process, &stdio).expect("it starts"), reader)
 }
@@ -250,7 +251,7 @@ fn with_the_callers_sockets_those_of_the_host_can_be_reached() {
 fn own_sockets_work_wherever_they_are() {
     let ground = Ground::new();
     for network in [Network::Deny, Network::Inherit] {
-        let spec = SandboxSpec { network, ..ground.spec.clone() };
+        let spec = SandboxSpec { network: network.clone(), ..ground.spec.clone() };
         let workspace = ground.inside("own");
         for path in ["/tmp/own", text(&workspace), "relative", "./x/../relative", "/dev/shm/own"] {
             fs::create_dir_all(ground.inside("x")).expect("it can be made");
@@ -281,7 +282,7 @@ fn abstract_names_of_the_host_cannot_be_reached_over_its_network() {
 fn no_race_reaches_a_socket_of_the_host() {
     for network in [Network::Deny, Network::Inherit] {
         let ground = Ground::new();
-        let spec = SandboxSpec { network, ..ground.spec.clone() };
+        let spec = SandboxSpec { network: network.clone(), ..ground.spec.clone() };
         let server = ground.host_server("host");
         let host = ground.outside("host");
         for race in ["flip-address", "flip-descriptor", "flip-link"] {

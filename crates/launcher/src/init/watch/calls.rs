@@ -58,6 +58,7 @@ mod old {
 mod number {
     pub(crate) const SOCKET: i32 = 41;
     pub(crate) const CONNECT: i32 = 42;
+    pub(crate) const LISTEN: i32 = 50;
     pub(crate) const SOCKETPAIR: i32 = 53;
     pub(super) const CLONE: i32 = 56;
     pub(super) const PIVOT_ROOT: i32 = 155;
@@ -133,6 +134,7 @@ mod number {
     pub(super) const SETTIMEOFDAY: i32 = 170;
     pub(crate) const SOCKET: i32 = 198;
     pub(crate) const SOCKETPAIR: i32 = 199;
+    pub(crate) const LISTEN: i32 = 201;
     pub(crate) const CONNECT: i32 = 203;
     pub(super) const ADD_KEY: i32 = 217;
     pub(super) const REQUEST_KEY: i32 = 218;
@@ -147,7 +149,7 @@ mod number {
     pub(super) const KEXEC_FILE_LOAD: i32 = 294;
 }
 
-pub(crate) use number::{CONNECT, SOCKET, SOCKETPAIR};
+pub(crate) use number::{CONNECT, LISTEN, SOCKET, SOCKETPAIR};
 /// Its flags lie in memory.
 pub(crate) const OPENAT2: i32 = 437;
 const FCHMODAT2: i32 = 452;

@@ -153,9 +153,53 @@ fn connect_network(
     socket: i32,
     address: Address,
 ) -> Option<Answer> {
+    if !may_leave(config().network.port, &address) {
+        tell::denied(wire::KIND_NETWORK, address.as_slice(), &watch.name_of(notice.tid));
+        // At once, as where nobody listens.
+        return Some(Err(sys::ECONNREFUSED));
+    }
     let answer = attempt(watch, notice, socket, None, address)?;
     tell_network(watch, notice.tid, socket, &address, answer);
     Some(answer)
+}
+
+/// Whether the address is the one that there is, where there is only one. None at all takes a
+/// peer away, and addresses of other families are not of the internet.
+fn may_leave(port: u16, address: &Address) -> bool {
+    /// 127.0.0.1 as an address of IPv6.
+    const MAPPED: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1];
+    let bytes = address.as_slice();
+    let loopback = match address.family() {
+        Some(AF_INET) => bytes.get(4..8) == Some(&[127, 0, 0, 1]),
+        Some(AF_INET6) => bytes.get(8..24) == Some(&MAPPED),
+        _ => true,
+    };
+    let other = !matches!(address.family(), Some(AF_INET | AF_INET6));
+    port == 0 || other || loopback && bytes.get(2..4) == Some(&port.to_be_bytes())
+}
+
+/// Lets Unix sockets listen. The filter hands this on where others share the network: whoever
+/// listens there without an address of his own could be reached by strangers.
+pub(crate) fn listen(watch: &mut Watch, notice: &Notice) {
+    let socket = match watch.processes.descriptor(notice.tid, notice.args[0] as i32) {
+        Ok(socket) => socket,
+        Err(errno) => return watch.answer(notice, Err(refusal(errno))),
+    };
+    let mut domain = [0; 4];
+    let answer = match sys::socket_option(socket, SO_DOMAIN, &mut domain) {
+        _ if !notice::is_valid(watch.listener, notice.id) => Err(sys::EINTR),
+        Err(errno) => Err(errno),
+        Ok(_) if u32::from_ne_bytes(domain) == u32::from(AF_UNIX) => {
+            sys::numbers(nr::LISTEN, [socket as usize, notice.args[1] as usize, 0, 0, 0])
+        }
+        Ok(_) => {
+            let family = [domain[0], domain[1]];
+            tell::denied(wire::KIND_NETWORK, &family, &watch.name_of(notice.tid));
+            Err(sys::EACCES)
+        }
+    };
+    sys::close(socket);
+    watch.answer(notice, answer);
 }
 
 fn connect_local(
@@ -382,10 +426,30 @@ fn tell_network(watch: &Watch, tid: u32, socket: i32, address: &Address, answer:
     if !config().place.own_network {
         return;
     }
-    let unreachable = matches!(answer, Err(sys::ENETUNREACH | sys::EHOSTUNREACH));
+    let unreachable = match answer {
+        Err(sys::ENETUNREACH | sys::EHOSTUNREACH) => true,
+        // Where nobody of the tree's own could listen, it was the gateway that refused.
+        Err(sys::ECONNREFUSED) => config().network.gateway && !is_loopback(address),
+        // On a loopback the answer is there as soon as the question was sent.
+        Err(sys::EINPROGRESS) => {
+            config().network.gateway && !is_loopback(address) && has_failed(socket)
+        }
+        _ => false,
+    };
     if unreachable || asks_for_names(socket, address, answer) {
         tell::denied(wire::KIND_NETWORK, address.as_slice(), &watch.name_of(tid));
     }
+}
+
+/// Whether a connection that was begun has failed. Its error is left for who asks for it.
+fn has_failed(socket: i32) -> bool {
+    const POLLERR: i32 = 8;
+    let mut polled = [socket, 0];
+    let at_once = [0_i64; 2];
+    let (entry, time) = (polled.as_mut_ptr() as usize, at_once.as_ptr() as usize);
+    // SAFETY: one entry of eight bytes, a time of two words.
+    let woken = unsafe { sys::call(nr::PPOLL, [entry, 1, time, 0, 0, 0]) };
+    woken.is_ok() && polled[1] >> 16 & POLLERR != 0
 }
 
 /// A loopback address at the port of name servers, where none listens.
@@ -393,15 +457,19 @@ fn asks_for_names(socket: i32, address: &Address, answer: Answer) -> bool {
     const PORT: [u8; 2] = [0, 53];
     const SOCK_DGRAM: u32 = 2;
     let bytes = address.as_slice();
-    let loopback = match address.family() {
-        Some(AF_INET) => bytes.get(4) == Some(&127),
-        Some(AF_INET6) => bytes.get(8..24).is_some_and(|ip| ip[..15] == [0; 15] && ip[15] == 1),
-        _ => false,
-    };
     let mut kind = [0; 4];
-    loopback
+    is_loopback(address)
         && bytes.get(2..4) == Some(&PORT)
         && (answer == Err(sys::ECONNREFUSED)
             || sys::socket_option(socket, SO_TYPE, &mut kind).is_ok()
                 && u32::from_ne_bytes(kind) == SOCK_DGRAM)
+}
+
+fn is_loopback(address: &Address) -> bool {
+    let bytes = address.as_slice();
+    match address.family() {
+        Some(AF_INET) => bytes.get(4) == Some(&127),
+        Some(AF_INET6) => bytes.get(8..24).is_some_and(|ip| ip[..15] == [0; 15] && ip[15] == 1),
+        _ => false,
+    }
 }

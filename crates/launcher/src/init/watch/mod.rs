@@ -39,6 +39,7 @@ const CHECK_MS: i64 = 100;
 /// What is to be done with the calls.
 pub(crate) struct Config {
     any_socket: bool,
+    network: Network,
     place: own::Place,
     allowed: [(u64, u64); MOST_ALLOWED],
     count: usize,
@@ -48,6 +49,17 @@ impl Config {
     fn allows(&self, file: (u64, u64)) -> bool {
         self.allowed.iter().take(self.count).any(|allowed| *allowed == file)
     }
+}
+
+/// Which network there is.
+#[derive(Clone, Copy)]
+pub(crate) struct Network {
+    /// The namespace is the tree's own.
+    pub(crate) own: bool,
+    /// Somebody outside serves it, and refuses connections himself.
+    pub(crate) gateway: bool,
+    /// Not 0: only this port of the loopback may be connected to.
+    pub(crate) port: u16,
 }
 
 /// Nobody writes it any more when the thread runs.
@@ -64,17 +76,27 @@ unsafe impl<T> Sync for Static<T> {}
 
 static CONFIG: Static<Config> = Static(UnsafeCell::new(Config {
     any_socket: false,
+    network: Network { own: false, gateway: false, port: 0 },
     place: own::Place { own_network: false, own_processes: false },
     allowed: [(0, 0); MOST_ALLOWED],
     count: 0,
 }));
 
 /// From the plan, before anything is started.
-pub(crate) fn configure(own_network: bool, any_socket: bool, own_processes: bool) {
+pub(crate) fn configure(network: Network, any_socket: bool, own_processes: bool) {
     // SAFETY: the only thread, and no other reference lives.
     let config = unsafe { &mut *CONFIG.0.get() };
     config.any_socket = any_socket;
-    config.place = own::Place { own_network, own_processes };
+    config.network = network;
+    config.place = own::Place { own_network: network.own, own_processes };
+}
+
+/// The one port of the loopback that may be connected to; from the plan, before anything is started.
+pub(crate) fn only(port: u64) -> Result<(), Errno> {
+    // SAFETY: the only thread, and no other reference lives.
+    let config = unsafe { &mut *CONFIG.0.get() };
+    config.network.port = port.try_into().map_err(|_| sys::EBADMSG)?;
+    Ok(())
 }
 
 /// One more socket of the host; from the plan, before anything is started.
@@ -243,6 +265,7 @@ impl Watch {
         match notice.call {
             calls::CONNECT => connect::carry_out(self, notice),
             calls::SOCKET => self.refuse_socket(notice),
+            calls::LISTEN => connect::listen(self, notice),
             calls::SOCKETPAIR => self.substitute_pair(notice),
             calls::OPENAT2 => self.look(notice),
             call if calls::subjects(call, &notice.args).is_some() => self.look(notice),

@@ -157,6 +157,11 @@ pub enum Step {
         /// Its name.
         name: &'static str,
     },
+    /// Begin to make a network namespace whose loopback is up, beside the steps that follow, by a
+    /// thread of the init's own, which gets the next number of a process.
+    BeginNetwork,
+    /// Wait until that network namespace is made, and enter it.
+    EnterNetwork,
     /// Make a Landlock ruleset, see landlock(7).
     RulesetCreate {
         /// Where it is kept.
@@ -274,6 +279,8 @@ impl Step {
             Self::MakeFile { .. } => Op::MakeFile,
             Self::Symlink { .. } => Op::Symlink,
             Self::InterfaceUp { .. } => Op::InterfaceUp,
+            Self::BeginNetwork => Op::BeginNetwork,
+            Self::EnterNetwork => Op::EnterNetwork,
             Self::RulesetCreate { .. } => Op::RulesetCreate,
             Self::RulesetAllow { .. } => Op::RulesetAllow,
             Self::Overlay { .. } => Op::Overlay,
@@ -563,6 +570,8 @@ impl fmt::Display for Step {
                 write!(f, "make the link `{}` to `{}`", path.display(), target.display())
             }
             Self::InterfaceUp { name } => write!(f, "bring the interface {name} up"),
+            Self::BeginNetwork => write!(f, "begin a network namespace"),
+            Self::EnterNetwork => write!(f, "enter the network namespace"),
             Self::RulesetCreate { into, files, network, scopes, .. } => write!(
                 f,
                 "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",

@@ -6,6 +6,7 @@
 
 mod descend;
 mod interp;
+mod network;
 mod proc;
 mod supervise;
 mod sys;

@@ -9,6 +9,7 @@
 
 pub(crate) mod descend;
 pub(crate) mod interp;
+pub(crate) mod network;
 pub(crate) mod proc;
 pub(crate) mod supervise;
 pub(crate) mod sys;

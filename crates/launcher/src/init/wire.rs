@@ -97,6 +97,8 @@ pub(crate) enum Op {
     MakeFile,
     Symlink,
     InterfaceUp,
+    BeginNetwork,
+    EnterNetwork,
     RulesetCreate,
     RulesetAllow,
     Overlay,
@@ -117,7 +119,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 29] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -128,6 +130,8 @@ impl Op {
         Self::MakeFile,
         Self::Symlink,
         Self::InterfaceUp,
+        Self::BeginNetwork,
+        Self::EnterNetwork,
         Self::RulesetCreate,
         Self::RulesetAllow,
         Self::Overlay,

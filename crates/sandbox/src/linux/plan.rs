@@ -62,17 +62,15 @@ fn fenced(host: &Host) -> Frame {
 
 fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
     let deny = spec.network == Network::Deny;
-    let net = if deny { libc::CLONE_NEWNET as u64 } else { 0 };
-    let mut setup = vec![Step::Unshare { flags: ENTERED | net }];
-    if deny {
-        setup.push(Step::InterfaceUp { name: "lo" });
-    }
+    let mut setup = vec![Step::Unshare { flags: ENTERED }];
+    setup.extend(deny.then_some(Step::BeginNetwork));
     setup.extend(match &spec.files {
         Files::Inherit => mounts::proc_only(host),
         Files::View(_) => mounts::view(host),
     });
+    setup.extend(deny.then_some(Step::EnterNetwork));
     let mut walls = raise(spec, host, deny, &mut setup);
-    walls.push(filter(PLAIN, spec, host));
+    walls.push(filter(Spec { own_threads: u8::from(deny), ..PLAIN }, spec, host));
     Frame { namespaces: BORN_IN, setup, walls, temp: None }
 }
 
@@ -84,6 +82,7 @@ fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
         inet: spec.network == Network::Inherit,
         sysv_ipc: false,
         own_processes: false,
+        own_threads: 0,
         truncate: host.landlock_abi >= landlock::TRUNCATE_ABI,
         heard: None,
     };

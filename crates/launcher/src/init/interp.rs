@@ -5,6 +5,7 @@
 //! descriptor in a numbered slot.
 
 use super::net;
+use super::netns;
 use super::proc;
 use super::sys::{self, Errno, new, nr};
 use super::watch;
@@ -21,6 +22,8 @@ pub(crate) struct Machine {
     slots: [i32; SLOTS],
     /// The tree has a PID namespace of its own.
     pid_namespace: bool,
+    /// Threads that steps have started, each of which has a number of a process.
+    pub(crate) threads: u64,
     /// The plan has somebody listen to the command's filter.
     pub(crate) watched: bool,
     /// Where the command's own process sends the listener; below 0: nowhere.
@@ -40,7 +43,7 @@ impl<'b> Text<'b> {
 
 impl Machine {
     pub(crate) const fn new(pid_namespace: bool) -> Self {
-        Self { slots: [-1; SLOTS], pid_namespace, watched: false, handover: -1 }
+        Self { slots: [-1; SLOTS], pid_namespace, threads: 0, watched: false, handover: -1 }
     }
 
     /// Carries one step out.
@@ -79,6 +82,11 @@ impl Machine {
             }
             Op::InterfaceUp => interface_up(text.next()?),
             Op::OfferSockets => net::offer(),
+            Op::BeginNetwork => {
+                self.threads += netns::begin()?;
+                Ok(())
+            }
+            Op::EnterNetwork => netns::enter(),
             Op::RulesetCreate => {
                 let ruleset = ruleset_create(&w)?;
                 self.fill(w[0], ruleset)
@@ -359,7 +367,7 @@ fn symlink(target: &[u8], path: &[u8]) -> Done {
 }
 
 /// netdevice(7): a request is the name in 16 bytes, then the flags.
-fn interface_up(name: &[u8]) -> Done {
+pub(crate) fn interface_up(name: &[u8]) -> Done {
     const AF_INET: usize = 2;
     const SOCK_DGRAM_CLOEXEC: usize = 2 | sys::O_CLOEXEC;
     const SIOCSIFFLAGS: usize = 0x8914;

@@ -7,6 +7,7 @@
 mod descend;
 mod interp;
 mod net;
+mod netns;
 mod proc;
 mod supervise;
 mod sys;

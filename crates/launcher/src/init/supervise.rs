@@ -128,6 +128,7 @@ fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> 
     let watched = machine.watched && watch::is_possible();
     if watched {
         machine.handover = watch::start().map_err(|errno| Failure { index, errno })?;
+        machine.threads += watch::THREADS;
     }
     let mut rest = Final { machine, steps, first, index };
     let pid = start_command(&mut rest).map_err(|errno| Failure { index, errno })?;
@@ -144,15 +145,16 @@ fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> 
         return Err(Failure { index: failed >> 32, errno: Errno(failed as u32 as i32) });
     }
     interp::drop_own_capabilities();
-    Ok(Started { pid, watched, heard: watch::HEARD.load(Ordering::Acquire) })
+    let threads = rest.machine.threads;
+    Ok(Started { pid, threads, heard: watch::HEARD.load(Ordering::Acquire) })
 }
 
 /// The command runs.
 struct Started {
     pid: i32,
-    /// There is a thread beside this one.
-    watched: bool,
-    /// And it listens.
+    /// Threads that were started beside this one.
+    threads: u64,
+    /// One of them listens.
     heard: bool,
 }
 
@@ -205,16 +207,22 @@ struct Tree {
     /// When those who outlive the command are killed (monotonic ms), once it has ended.
     deadline: i64,
     pid_namespace: bool,
-    /// Threads of this process beside this one.
+    /// Threads that were started beside this one; not all of them are left.
     threads: u64,
     killed: u64,
 }
 
 fn supervise(started: &Started, header: Header) -> ! {
     let pid_namespace = header.flags & wire::FLAG_PID_NAMESPACE != 0;
-    let threads = if started.watched { watch::THREADS } else { 0 };
     let command = started.pid;
-    let mut tree = Tree { command, ended: false, deadline: -1, pid_namespace, threads, killed: 0 };
+    let mut tree = Tree {
+        command,
+        ended: false,
+        deadline: -1,
+        pid_namespace,
+        threads: started.threads,
+        killed: 0,
+    };
     let heard = u64::from(started.heard);
     report([wire::REPORT_STARTED, command as u64, heard, 0, 0, 0, 0, 0]);
     let children = watch_children();

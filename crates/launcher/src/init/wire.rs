@@ -116,6 +116,8 @@ pub(crate) enum Op {
     Symlink,
     InterfaceUp,
     OfferSockets,
+    BeginNetwork,
+    EnterNetwork,
     RulesetCreate,
     RulesetAllow,
     RulesetAllowPort,
@@ -138,7 +140,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 32] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -150,6 +152,8 @@ impl Op {
         Self::Symlink,
         Self::InterfaceUp,
         Self::OfferSockets,
+        Self::BeginNetwork,
+        Self::EnterNetwork,
         Self::RulesetCreate,
         Self::RulesetAllow,
         Self::RulesetAllowPort,

@@ -125,7 +125,7 @@ fn overlay_steps() -> Vec<Step> {
 }
 
 fn network_steps() -> Vec<Step> {
-    vec![unshare(libc::CLONE_NEWNET), Step::InterfaceUp { name: "lo" }]
+    vec![Step::BeginNetwork, Step::EnterNetwork]
 }
 
 fn ipc_steps() -> Vec<Step> {

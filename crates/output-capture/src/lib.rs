@@ -35,7 +35,9 @@ mod automaton;
 mod detect;
 mod forms;
 mod hits;
+mod holders;
 mod keep;
+mod live;
 mod options;
 mod prefilter;
 mod pump;
@@ -45,9 +47,11 @@ mod scanner;
 mod secret;
 mod sink;
 mod stop;
+mod stream;
 
 pub use activity::Activity;
 pub use detect::{Detector, UnknownDetector};
+pub use live::LiveRedaction;
 pub use options::{
     CustomPattern, Encoding, Multiline, PatternError, RedactionOptions, RedactionWarning,
     UnknownEncoding, is_key_name,

@@ -26,6 +26,8 @@ pub struct StreamReport {
     pub tail: Vec<u8>,
     /// Whether somebody still had the pipe open for writing when reading was stopped.
     pub held_open: bool,
+    /// The processes that had it open, as far as they could be seen; at most eight.
+    pub held_by: Vec<u32>,
     /// Sinks that failed, and what they missed.
     pub sink_errors: Vec<SinkFailure>,
     /// Why reading ended before the end of the stream, when it did.

@@ -109,6 +109,11 @@ impl Default for Cursor {
 }
 
 impl Cursor {
+    /// Nothing has begun, and what is before `at` is not looked at.
+    pub(crate) fn starting_at(at: usize) -> Self {
+        Self { state: ROOT, at }
+    }
+
     /// The first `by` bytes of the buffer are gone.
     pub(crate) fn shift(&mut self, by: usize) {
         self.at -= by;

@@ -31,34 +31,48 @@
 #![forbid(unsafe_code)]
 
 mod activity;
+mod ansi;
 mod automaton;
+mod broadcast;
+mod combined;
 mod detect;
 mod forms;
 mod hits;
 mod holders;
 mod keep;
+mod lines;
 mod live;
 mod options;
+mod pieces;
+mod plain;
 mod prefilter;
 mod pump;
 mod redactor;
 mod report;
+mod rotate;
 mod scanner;
 mod secret;
 mod sink;
 mod stop;
 mod stream;
+pub mod transcript;
 
 pub use activity::Activity;
+pub use broadcast::{Broadcast, Seen, Since, Viewer};
+pub use combined::{Combined, CombinedReport};
 pub use detect::{Detector, UnknownDetector};
+pub use lines::{LineSink, Stamp, StampSink};
 pub use live::LiveRedaction;
 pub use options::{
     CustomPattern, Encoding, Multiline, PatternError, RedactionOptions, RedactionWarning,
     UnknownEncoding, is_key_name,
 };
+pub use pieces::{Channel, Piece};
+pub use plain::{PlainSink, PlainText};
 pub use pump::{Observer, PumpOptions, pump};
 pub use redactor::{Redaction, Redactor};
 pub use report::{Kept, SinkFailure, StreamReport};
+pub use rotate::RotatingSink;
 pub use secret::Secret;
 pub use sink::{CallbackSink, CappedSink, FdSink, FileSink, Sink, WriterSink};
 pub use stop::StopToken;

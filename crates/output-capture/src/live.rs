@@ -41,8 +41,11 @@ impl LiveRedaction {
     {
         let none = Redaction::compile(std::iter::empty::<Secret>(), options).0;
         let state = State { needles: Needles::new(), given: 0, redaction: none };
-        let shared =
-            Shared { options: options.clone(), version: AtomicU64::new(0), state: Mutex::new(state) };
+        let shared = Shared {
+            options: options.clone(),
+            version: AtomicU64::new(0),
+            state: Mutex::new(state),
+        };
         let live = Self(Arc::new(shared));
         let warnings = live.add_all(secrets);
         (live, warnings)

@@ -58,20 +58,26 @@ pub enum Kept {
     Base64(String),
 }
 
+impl Kept {
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(other) => {
+                Self::Base64(base64::engine::general_purpose::STANDARD.encode(other.as_bytes()))
+            }
+        }
+    }
+}
+
 impl StreamReport {
     /// What was kept, as one piece: where the middle is missing, a line says how many bytes it had.
     pub fn text(&self) -> Kept {
-        match String::from_utf8(self.kept()) {
-            Ok(text) => Kept::Text(text),
-            Err(other) => {
-                Kept::Base64(base64::engine::general_purpose::STANDARD.encode(other.as_bytes()))
-            }
-        }
+        Kept::of(self.kept())
     }
 
     /// As [`StreamReport::text`], as bytes.
     pub fn kept(&self) -> Vec<u8> {
-        join(&self.head, &self.tail, self.dropped_bytes)
+        join(&self.head, &self.tail, (self.dropped_bytes, self.dropped_lines))
     }
 }
 

@@ -93,7 +93,10 @@ fn more_than_the_cap_is_counted_and_dropped_from_the_middle() {
         (report.head.as_slice(), report.tail.as_slice(), report.dropped_lines),
         (&b"01234"[..], &b"56789"[..], 100_000)
     );
-    assert_eq!(report.text(), Kept::Text("01234\n[… 100000 bytes dropped …]\n56789".into()));
+    assert_eq!(
+        report.text(),
+        Kept::Text("01234\n[… 100000 bytes dropped, 100000 lines …]\n56789".into())
+    );
 }
 
 #[test]

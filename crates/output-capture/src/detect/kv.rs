@@ -65,6 +65,8 @@ pub(super) const AFTER_KEY: &[u8] = b"=:\"'`\\]> \t0123456789";
 const MIN_VALUE: usize = 6;
 /// How far it is looked at first, in bytes.
 const FIRST_LOOK: usize = 12;
+/// Inside an unquoted value: farther from the end of a name its own value cannot begin, and no scheme can end.
+pub(super) const MAX_OPENING: usize = 32;
 /// How far a key is followed back, in bytes.
 const MAX_KEY: usize = 64;
 /// The names under which a configured name is looked for: as it is, and with `_`, `-` or nothing between its words.
@@ -229,6 +231,10 @@ fn judge_word(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict 
 fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> {
     let (end, certain) = text.skip(start, 12, |b| b.is_ascii_alphabetic());
     let word = text.slice(start, end);
+    // Most values do not begin as a scheme does.
+    if text.get(start).is_some_and(|b| !matches!(b | 0x20, b'a' | b'b' | b'd' | b'n' | b't')) {
+        return None;
+    }
     let fits = |scheme: &str| {
         let length = word.len().min(scheme.len());
         word.eq_ignore_ascii_case(&scheme.as_bytes()[..length])
@@ -244,12 +250,6 @@ fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> 
         return None;
     }
     Some(if certain && next < text.len() { Ok(next) } else { Err(Verdict::Wait(next)) })
-}
-
-/// Whether the name of a secret key of AWS ends at `at`.
-pub(super) fn ends_with_aws_key(at: usize, text: Text<'_>) -> bool {
-    let before = |key: &str| text.slice(at.saturating_sub(key.len()), at);
-    AWS_KEYS.iter().any(|key| before(key).eq_ignore_ascii_case(key.as_bytes()))
 }
 
 /// Where the name that ends at `at` begins.

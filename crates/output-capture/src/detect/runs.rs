@@ -165,6 +165,12 @@ impl Runs {
         }
     }
 
+    /// Whether `from..to` is inside a run of this kind, as far as it has come.
+    pub(super) fn cover(&self, run: Run, from: usize, to: usize) -> bool {
+        let covers = |track: &Track| track.run == run && track.from <= from && to <= track.end;
+        self.0.iter().any(covers)
+    }
+
     /// Masks what is new of the runs that are open.
     pub(super) fn advance(&mut self, text: Text<'_>, hits: &mut Hits) {
         for track in self.0.iter_mut().filter(|track| track.open) {

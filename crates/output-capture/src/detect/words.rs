@@ -4,6 +4,8 @@
 //! has only begun. The second must be true of every beginning of what the first is true of, or what is masked would
 //! depend on the reads. The trap: a word that is spared is a secret that shows, so in doubt a word is a value.
 
+use std::sync::LazyLock;
+
 /// How far a value is looked at for what it is, in bytes; one that is still undecided then is masked.
 pub(super) const MAX_LOOK: usize = 128;
 /// Longest word that may be code or prose, in bytes.
@@ -99,15 +101,31 @@ fn is_variable(rest: &[u8]) -> bool {
     }
 }
 
-pub(super) fn is_state(word: &[u8]) -> bool {
-    STATES.iter().chain(SCHEMES).any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
+/// The words that begin with a letter, in either case: looking at all of them for each value takes longer than all else.
+fn said_from(first: u8) -> impl Iterator<Item = &'static str> {
+    static BY_LETTER: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
+        let mut all = vec![Vec::new(); 256];
+        for word in STATES.iter().chain(SCHEMES) {
+            all[usize::from(word.as_bytes()[0])].push(*word);
+        }
+        all
+    });
+    BY_LETTER[usize::from(first.to_ascii_lowercase())].iter().copied()
 }
 
+/// Whether `word` is said of a value and is none.
+pub(super) fn is_state(word: &[u8]) -> bool {
+    let Some(&first) = word.first() else { return false };
+    said_from(first).any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
+}
+
+/// Whether a word that begins so may turn out to be said of a value.
 pub(super) fn may_be_state(word: &[u8]) -> bool {
     let begins = |state: &str| {
         word.len() <= state.len() && word.eq_ignore_ascii_case(&state.as_bytes()[..word.len()])
     };
-    STATES.iter().chain(SCHEMES).any(|state| begins(state))
+    let Some(&first) = word.first() else { return true };
+    said_from(first).any(begins)
 }
 
 /// The length of the identifier path (`self.token`, `Token::new`) that `word` begins with.

@@ -144,6 +144,7 @@ impl Prefilter {
     }
 
     /// The needles that a hit at `at` may belong to.
+    #[inline]
     pub(crate) fn candidates(&self, text: &[u8], at: usize) -> impl Iterator<Item = Candidate> {
         let cell = self.hash(word(&text[at..])) >> (64 - self.candidates.heads.len().ilog2());
         let first = self.candidates.heads[cell as usize] as usize;

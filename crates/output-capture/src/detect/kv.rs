@@ -9,8 +9,8 @@
 
 use super::runs::Run;
 use super::words::{
-    MAX_LOOK, SCHEMES, Style, is_code, is_placeholder, is_state, may_be_code, may_be_placeholder,
-    may_be_state,
+    MAX_LOOK, Style, is_code, is_placeholder, is_state, may_be_code, may_be_placeholder,
+    may_be_state, schemes_from,
 };
 use super::{Text, Verdict};
 
@@ -231,18 +231,20 @@ fn judge_word(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict 
 fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> {
     let (end, certain) = text.skip(start, 12, |b| b.is_ascii_alphabetic());
     let word = text.slice(start, end);
-    // Most values do not begin as a scheme does.
-    if text.get(start).is_some_and(|b| !matches!(b | 0x20, b'a' | b'b' | b'd' | b'n' | b't')) {
-        return None;
-    }
-    let fits = |scheme: &str| {
+    let schemes = match word.first() {
+        // Nothing is there yet, so it may become any.
+        None if !certain => return Some(Err(Verdict::Wait(start))),
+        None => return None,
+        Some(first) => schemes_from(*first),
+    };
+    let fits = |scheme: &&str| {
         let length = word.len().min(scheme.len());
         word.eq_ignore_ascii_case(&scheme.as_bytes()[..length])
     };
     if !certain {
-        return SCHEMES.iter().any(|scheme| fits(scheme)).then_some(Err(Verdict::Wait(start)));
+        return schemes.iter().any(fits).then_some(Err(Verdict::Wait(start)));
     }
-    if !SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())) {
+    if !schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())) {
         return None;
     }
     let (next, certain) = text.skip(end, 8, is_blank);

@@ -66,13 +66,18 @@ impl<'a> Text<'a> {
 
     /// The place after at most `limit` bytes from `at` on that satisfy `member`, and whether it is certain: the
     /// first byte that does not, the limit, or the end of all.
+    #[inline]
     fn skip(&self, at: usize, limit: usize, member: impl Fn(u8) -> bool) -> (usize, bool) {
-        let window = &self.bytes[at.min(self.len())..self.len().min(at.saturating_add(limit))];
-        let count = window.iter().position(|&b| !member(b));
-        match count {
-            Some(count) => (at + count, true),
-            None => (at + window.len(), window.len() == limit || self.end),
+        let stop = at.saturating_add(limit);
+        let mut next = at;
+        while next < stop {
+            match self.bytes.get(next) {
+                Some(&byte) if member(byte) => next += 1,
+                Some(_) => return (next, true),
+                None => return (next, self.end),
+            }
         }
+        (next, true)
     }
 
     /// The byte before `at`, if there is one.
@@ -250,27 +255,38 @@ const TOKEN: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 
 /// The anchor of a name beside which a value may stand.
 fn key(name: impl Into<Vec<u8>>, judge: Judge) -> Anchor<Judge> {
-    Anchor { bytes: name.into(), judge, holds: false, before: &[], after: &[kv::AFTER_KEY] }
+    let after = &[kv::AFTER_KEY];
+    let (before, bytes): (&[u8], _) = (&[], name.into());
+    let (then, never_before) = (None, None);
+    Anchor { bytes, fold: true, judge, holds: false, before, after, then, never_before }
 }
 
-/// An anchor that is part of the secret, so held back.
-fn part(bytes: &str, judge: Judge, after: &'static [&'static [u8]]) -> Anchor<Judge> {
-    let bytes = bytes.to_ascii_lowercase().into_bytes();
-    Anchor { bytes, judge, holds: true, before: &[], after }
+/// An anchor that is part of the secret, so held back, and in its own case.
+fn part(
+    bytes: &str,
+    judge: Judge,
+    after: &'static [&'static [u8]],
+    then: Option<(&'static [bool; 256], usize)>,
+) -> Anchor<Judge> {
+    let never_before = match judge {
+        Judge::Token(_) => Run::Alnum.set(),
+        Judge::Jwt => Run::Dashed.set(),
+        _ => None,
+    };
+    Anchor { fold: false, holds: true, after, then, never_before, ..key(bytes, judge) }
 }
 
 fn anchors_of(detector: Detector) -> Vec<Anchor<Judge>> {
-    let keys = |names: &[&str]| {
-        Vec::from_iter(names.iter().map(|name| key(name.as_bytes(), Judge::Kv)))
-    };
+    let keys =
+        |names: &[&str]| Vec::from_iter(names.iter().map(|name| key(name.as_bytes(), Judge::Kv)));
     match detector {
         Detector::Kv => keys(kv::KEYS),
         Detector::AuthHeader => {
             let bare = Anchor { after: &[], ..key(header::BARE, Judge::Header) };
             vec![key(header::NAME, Judge::Header), bare]
         }
-        Detector::Pem => vec![part(pem::ANCHOR, Judge::Pem, &[])],
-        Detector::Jwt => vec![part(jwt::ANCHOR, Judge::Jwt, &jwt::AFTER)],
+        Detector::Pem => vec![part(pem::ANCHOR, Judge::Pem, &[], Some(pem::LABEL))],
+        Detector::Jwt => vec![part(jwt::ANCHOR, Judge::Jwt, &jwt::AFTER, None)],
         Detector::UrlUserinfo => {
             let after: &[&[u8]] = &[url::AFTER];
             vec![Anchor { before: ALNUM, after, ..key(url::ANCHOR, Judge::Url) }]
@@ -279,7 +295,7 @@ fn anchors_of(detector: Detector) -> Vec<Anchor<Judge>> {
             let of = |format: &'static token::Format| {
                 let after: &[&[u8]] =
                     if format.prefix.len() == 3 { &[ALNUM, ALNUM] } else { &[TOKEN] };
-                part(format.prefix, Judge::Token(format), after)
+                part(format.prefix, Judge::Token(format), after, format.run.set().zip(Some(8)))
             };
             let mut anchors: Vec<_> = token::formats(detector).iter().map(of).collect();
             if detector == Detector::Aws {

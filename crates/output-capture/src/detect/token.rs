@@ -12,7 +12,7 @@ use super::{Text, Verdict};
 #[derive(Debug)]
 pub(super) struct Format {
     pub(super) prefix: &'static str,
-    run: Run,
+    pub(super) run: Run,
     /// Bytes after the prefix.
     min: usize,
     /// Whether `min` is all, and no letter or digit comes after it.
@@ -125,9 +125,6 @@ pub(super) fn formats(detector: Detector) -> &'static [Format] {
 
 /// What the prefix of a format, which ends at `at`, turns out to be.
 pub(super) fn judge(format: &Format, at: usize, text: Text<'_>) -> Verdict {
-    if text.slice(at - format.prefix.len(), at) != format.prefix.as_bytes() {
-        return Verdict::No;
-    }
     let start = at - format.prefix.len();
     if text.before(start).is_some_and(|b| b.is_ascii_alphanumeric()) {
         return Verdict::No;

@@ -39,8 +39,7 @@ const STATES: &[&str] = &[
     "changeme",
 ];
 /// Words before a credential that are not part of it, and are no value alone.
-pub(super) const SCHEMES: &[&str] =
-    &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm"];
+const SCHEMES: &[&str] = &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm"];
 
 /// How name and value stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +112,18 @@ fn said_from(first: u8) -> impl Iterator<Item = &'static str> {
     BY_LETTER[usize::from(first.to_ascii_lowercase())].iter().copied()
 }
 
+/// The schemes that begin with a letter, in either case.
+pub(super) fn schemes_from(first: u8) -> &'static [&'static str] {
+    match first.to_ascii_lowercase() {
+        b'a' => &["apikey"],
+        b'b' => &["bearer", "basic"],
+        b'd' => &["digest"],
+        b'n' => &["negotiate", "ntlm"],
+        b't' => &["token"],
+        _ => &[],
+    }
+}
+
 /// Whether `word` is said of a value and is none.
 pub(super) fn is_state(word: &[u8]) -> bool {
     let Some(&first) = word.first() else { return false };
@@ -171,4 +182,18 @@ pub(super) fn is_code(word: &[u8], style: Style, next: u8, begins_line: impl Fn(
     let line_end = matches!(next, b'\n' | b'\r' | b'#');
     // What is left is a word alone: the value of a line in a file, or prose.
     call || path < word.len() || dotted || !line_end || !begins_line()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_by_their_first_letter() {
+        for scheme in SCHEMES {
+            assert!(schemes_from(scheme.as_bytes()[0]).contains(scheme));
+        }
+        let all: usize = (0..=255).map(|first| schemes_from(first).len()).sum();
+        assert_eq!(all, SCHEMES.len() + SCHEMES.len(), "upper and lower case");
+    }
 }

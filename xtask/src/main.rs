@@ -12,6 +12,7 @@
 )]
 
 mod bench;
+mod bench_redact;
 mod cargo;
 mod shells;
 mod test;
@@ -22,13 +23,17 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [--only unit|user|doc|examples|suite]… [--release] [-- SUITE OPTIONS]
        cargo xtask tidy
-       cargo xtask bench [--runs N]";
+       cargo xtask bench [--runs N]
+       cargo xtask bench redact [MEGABYTES [secrets|worst|end]]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (chore, rest) =
         args.split_first().map_or(("", &[][..]), |(chore, rest)| (chore.as_str(), rest));
     let done = match chore {
+        "bench" if rest.first().is_some_and(|what| what == "redact") => {
+            bench_redact::bench_redact(&rest[1..])
+        }
         "test" => test::test(rest),
         "tidy" => tidy::tidy(rest),
         "bench" => bench::bench(rest),

@@ -3,6 +3,7 @@
 //! What neighbours of one stream wrote is one piece, up to a size. Places are counted in bytes over all streams
 //! together. The trap: a piece costs more than its bytes, so a piece of one byte is counted as if it were larger.
 
+use memchr::memchr_iter;
 use std::collections::VecDeque;
 
 /// Which stream of a command.
@@ -134,7 +135,7 @@ impl Pieces {
 }
 
 pub(crate) fn count_lines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&b| b == b'\n').count() as u64
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 #[cfg(test)]

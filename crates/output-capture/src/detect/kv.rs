@@ -101,6 +101,10 @@ pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
     };
     match opening {
         Opening::None => judge_bare(at, start, style, text),
+        // The end of a quotation: "`password=` without a value".
+        Opening::Quote(b'`') if text.get(start).is_some_and(|b| b" \t.,;:)".contains(&b)) => {
+            Verdict::No
+        }
         Opening::Quote(quote) => judge_quoted(start, Run::Quoted(quote), text),
         Opening::Escaped(quote) => judge_quoted(start, Run::Escaped(quote), text),
     }
@@ -153,17 +157,35 @@ fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t')
 }
 
-/// The text of an XML element that has the name.
+/// The text of an XML element that has the name: one line, up to the tag that ends it. `Option<Token> {` of a program
+/// and `<token>: ` of a help text look like the beginning of one.
 fn judge_element(at: usize, text: Text<'_>) -> Verdict {
-    let key = key_start(at, text);
-    if text.before(key) != Some(b'<') {
+    if text.before(key_start(at, text)) != Some(b'<') {
         return Verdict::No;
     }
-    let (end, certain) = text.skip(at + 1, MIN_VALUE, |b| Run::Element.has(b) && b != b'\n');
-    match end - at > MIN_VALUE {
-        true => Verdict::Mask { start: at + 1, from: at + 1, run: Run::Element },
-        false if certain => Verdict::No,
-        false => Verdict::Wait(at + 1),
+    let start = at + 1;
+    match text.get(start) {
+        Some(b) if b <= b' ' || b":;,.)]}>|=(".contains(&b) => return Verdict::No,
+        Some(_) => {}
+        None => return if text.end { Verdict::No } else { Verdict::Wait(start) },
+    }
+    let (end, certain) = text.skip(start, MAX_LOOK, |b| !matches!(b, b'<' | b'\n' | b'\r'));
+    let value = text.slice(start, end);
+    if end - start == MAX_LOOK {
+        let plain = !value.iter().any(u8::is_ascii_whitespace);
+        return if plain {
+            Verdict::Mask { start, from: end, run: Run::Element }
+        } else {
+            Verdict::No
+        };
+    }
+    match (text.get(end), text.get(end + 1)) {
+        (None, _) if !certain => Verdict::Wait(start),
+        (Some(b'<'), None) if !text.end => Verdict::Wait(start),
+        (Some(b'<'), Some(b'/')) if value.len() >= MIN_VALUE && !is_placeholder(value) => {
+            Verdict::Exactly { start, end }
+        }
+        _ => Verdict::No,
     }
 }
 
@@ -175,13 +197,14 @@ fn judge_quoted(start: usize, run: Run, text: Text<'_>) -> Verdict {
     };
     let (end, certain) = run.end(start, start + MAX_LOOK, text);
     let word = text.slice(start, end);
-    if word.len() >= MIN_VALUE && (scheme || !(may_be_placeholder(word) || may_be_state(word))) {
+    let open = may_be_placeholder(word) || (!scheme && may_be_state(word));
+    if word.len() >= MIN_VALUE && !open {
         return Verdict::Mask { start, from: start, run };
     }
     if !certain {
         return Verdict::Wait(start);
     }
-    if word.len() < MIN_VALUE || is_placeholder(word) || is_state(word) {
+    if word.len() < MIN_VALUE || is_placeholder(word) || (!scheme && is_state(word)) {
         return Verdict::No;
     }
     Verdict::Mask { start, from: start, run }

@@ -1,6 +1,6 @@
 //! Private keys in PEM: from `-----BEGIN … PRIVATE KEY-----` to its end marker.
 //!
-//! All kinds of label (RSA, EC, OPENSSH, ENCRYPTED, PGP). Certificates and public keys are left alone. A key without
+//! A mention of the first line in quotes is none. All kinds of label (RSA, EC, OPENSSH, ENCRYPTED, PGP). Certificates and public keys are left alone. A key without
 //! an end is masked for 64 KiB, four times the size of the largest key in use. The trap: the end marker may be cut by
 //! two reads, so the last bytes of the previous buffer are looked at again.
 
@@ -28,7 +28,12 @@ pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
     if after - end < DASHES.len() || !is_private(text.slice(at, end)) {
         return Verdict::No;
     }
-    Verdict::Mask { start, from: after, run: Run::Pem }
+    match text.get(after) {
+        // A program that looks for keys, or a text about them.
+        Some(b) if b"\"'`,;:.)]}>".contains(&b) => Verdict::No,
+        None if !text.end => Verdict::Wait(start),
+        _ => Verdict::Mask { start, from: after, run: Run::Pem },
+    }
 }
 
 fn is_label(b: u8) -> bool {

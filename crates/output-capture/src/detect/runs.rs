@@ -32,7 +32,7 @@ pub(super) enum Run {
     Escaped(u8),
     /// Up to the end of the line.
     Line,
-    /// Up to `<`: the text of an XML element.
+    /// Up to `<` or white space: the rest of a long text of an XML element.
     Element,
     /// Up to the end marker of a private key.
     Pem,
@@ -45,7 +45,6 @@ impl Run {
         match self {
             Run::Quoted(quote) => byte != quote && byte != b'\n',
             Run::Escaped(_) | Run::Line => byte != b'\n' && byte != b'\r',
-            Run::Element => byte != b'<',
             Run::Pem => true,
             _ => self.set().is_some_and(|set| set[byte as usize]),
         }
@@ -60,6 +59,7 @@ impl Run {
             Run::Wide => Some(&WIDE),
             Run::Value => Some(&VALUE),
             Run::Credential => Some(&CREDENTIAL),
+            Run::Element => Some(&ELEMENT),
             _ => None,
         }
     }
@@ -111,6 +111,7 @@ static WORD: [bool; 256] = letters_and(b"_");
 static DASHED: [bool; 256] = letters_and(b"_-");
 static WIDE: [bool; 256] = letters_and(b"_-./+=");
 static VALUE: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c\"'`&,;<>");
+static ELEMENT: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c<");
 static CREDENTIAL: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c\"'`,;");
 
 /// Letters, digits and what is in `more`.

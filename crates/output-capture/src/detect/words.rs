@@ -139,11 +139,14 @@ pub(super) fn may_be_state(word: &[u8]) -> bool {
     said_from(first).any(begins)
 }
 
-/// The length of the identifier path (`self.token`, `Token::new`) that `word` begins with.
+/// The length of the identifier path (`self.token`, `Token::new`) that `word` begins with. Digits make a word a value,
+/// except in a path that says what it is.
 fn path_len(word: &[u8]) -> usize {
-    word.iter()
-        .position(|b| !(b.is_ascii_alphabetic() || matches!(b, b'_' | b'.' | b':')))
-        .unwrap_or(word.len())
+    let field = word.starts_with(b"self.") || word.starts_with(b"this.");
+    let in_path = |b: &u8| {
+        b.is_ascii_alphabetic() || matches!(b, b'_' | b'.' | b':') || (field && b.is_ascii_digit())
+    };
+    word.iter().position(|b| !in_path(b)).unwrap_or(word.len())
 }
 
 /// Whether an unquoted word that begins so may turn out to be code or prose.

@@ -79,6 +79,9 @@ fn what_is_no_value_stays() {
             "if token == \"abcdefgh\" {\n",
             "\"password\": \"string\"\n",
             "secret=%(secret)s password=%PASSWORD%\n",
+            "Authorization: `Bearer ${token}`,\n\"token\": \"Bearer $TOKEN\"\n",
+            "fn f() -> Option<Token> {\n  let x = 1;\n}\nEnter <token>: <password>x</password>\n",
+            "`password=` without a value asks for it\n",
             "The password is required. Your secret: keep it safe\n",
             "Authorization: Bearer\n",
         ],
@@ -206,6 +209,7 @@ fn private_keys() {
             "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n",
             "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----\n",
             "-----BEGIN PRIVATE KEY----",
+            "if text.contains(\"-----BEGIN PRIVATE KEY-----\") {\nnext\n",
             "-----------\n----- BEGIN PRIVATE KEY-----\n",
         ],
     );

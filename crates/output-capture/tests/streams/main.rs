@@ -3,4 +3,5 @@
 mod common;
 mod detectors;
 mod literals;
+mod ordinary;
 mod pump;

@@ -91,12 +91,6 @@ pub(crate) fn mask_ranges(text: &[u8], mut ranges: Vec<(usize, usize)>) -> Vec<u
     out
 }
 
-/// So many cases, or more when `PROPTEST_CASES` says so.
-pub(crate) fn at_least(cases: u32) -> proptest::test_runner::Config {
-    let config = proptest::test_runner::Config::default();
-    proptest::test_runner::Config { cases: config.cases.max(cases), ..config }
-}
-
 /// A small generator of numbers, the same on every machine.
 pub(crate) struct Random(pub(crate) u64);
 

@@ -357,7 +357,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(crate::common::at_least(3000))]
+    #![proptest_config(crate::at_least(3000))]
 
     #[test]
     fn reads_do_not_matter(text in prop::collection::vec(prop::sample::select(PIECES), 0..40), cuts in prop::collection::vec(1usize..30, 0..20)) {

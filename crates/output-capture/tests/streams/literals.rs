@@ -103,7 +103,7 @@ fn secrets() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(crate::common::at_least(2000))]
+    #![proptest_config(crate::at_least(2000))]
 
     #[test]
     fn any_chunking_equals_the_reference(secrets in secrets(), text in prop::collection::vec(letters(), 1..4), fold: bool, cuts in prop::collection::vec(1usize..40, 0..8)) {
@@ -139,7 +139,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(crate::common::at_least(3000))]
+    #![proptest_config(crate::at_least(3000))]
 
     /// What has left when the secrets are added stays; everything after it is as if they had been there always.
     #[test]

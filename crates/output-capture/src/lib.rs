@@ -5,8 +5,15 @@
 //!
 //! * [`Redaction`] and [`Redactor`]: bytes in, bytes out, exact at every chunking. A redactor holds back only what
 //!   may be the beginning of a secret, so a prompt leaves at once, and it needs the memory of the longest secret.
-//! * [`pump()`]: reads a pipe until its end (or until a [`StopToken`] says so), never stops reading because a sink
-//!   failed or a cap was reached, and says in a [`StreamReport`] what came, what was kept and what was lost.
+//!   [`LiveRedaction`] takes further secrets while its streams are on.
+//! * [`pump()`]: reads a pipe or a terminal until its end (or until a [`StopToken`] says so), never stops reading
+//!   because a sink failed or a cap was reached, and says in a [`StreamReport`] what came, what was kept and what was
+//!   lost.
+//!
+//! Everything else is a [`Sink`] that a pump is given, and sinks go around each other: files with a cap
+//! ([`FileSink`]) or that change when they are full ([`RotatingSink`]), both streams in one order ([`Combined`]),
+//! viewers that may be slow ([`Broadcast`]), whole lines ([`LineSink`]), times ([`StampSink`]), text without control
+//! sequences and progress bars ([`PlainSink`]), and recordings that can be played back ([`transcript`]).
 //!
 //! The crate knows nothing of processes, configuration or terminals: who reads what, and for how long, is the
 //! caller's business.

@@ -57,6 +57,8 @@ pub(crate) fn measure_all(text: &[u8]) -> Result<(), String> {
     std::fs::write(&input, text).map_err(text_of)?;
     std::fs::write(&lines, &text[..text.len() / 8]).map_err(text_of)?;
     let output = directory.path().join("output");
+    // First, while nothing that is freed again is in the way.
+    memory(&input, &output, &usual())?;
     for (how, file, size) in [("pieces", &input, text.len()), ("lines", &lines, text.len() / 8)] {
         for (what, count, options) in [
             ("5 secrets", 5, literal()),
@@ -73,7 +75,7 @@ pub(crate) fn measure_all(text: &[u8]) -> Result<(), String> {
             println!("{own:>8.0}  {:>4.2}  {how}, {what} (cat: {cat:.0})", own / cat);
         }
     }
-    memory(&input, &output, &usual())
+    Ok(())
 }
 
 fn timed(size: usize, work: impl FnOnce() -> io::Result<()>) -> Result<f64, String> {

@@ -45,11 +45,22 @@ pub(crate) fn needles<'a>(
     options: &RedactionOptions,
 ) -> (Needles, Vec<RedactionWarning>) {
     let mut needles = Needles::new();
+    let warnings = add_needles(secrets, 1, options, &mut needles);
+    (needles, warnings)
+}
+
+/// Adds the needles of `secrets`, the first of which is number `first` of its list, and gives what will not be masked.
+pub(crate) fn add_needles<'a>(
+    secrets: impl IntoIterator<Item = &'a Secret>,
+    first: usize,
+    options: &RedactionOptions,
+    needles: &mut Needles,
+) -> Vec<RedactionWarning> {
     let mut warnings = Vec::new();
-    for (index, secret) in secrets.into_iter().enumerate() {
+    for (number, secret) in (first..).zip(secrets) {
         let name = || match secret.name() {
             Some(name) => format!("secret `{name}`"),
-            None => format!("secret number {}", index + 1),
+            None => format!("secret number {number}"),
         };
         let value = secret.expose();
         let trimmed = value.trim_ascii();
@@ -62,10 +73,10 @@ pub(crate) fn needles<'a>(
                 min_length: options.min_length,
             });
         } else {
-            add_value(value, options, &mut needles);
+            add_value(value, options, needles);
         }
     }
-    (needles, warnings)
+    warnings
 }
 
 fn add_value(value: &[u8], options: &RedactionOptions, needles: &mut Needles) {

@@ -9,6 +9,7 @@ use crate::automaton::Needle;
 use crate::detect::{DetectState, Detection};
 use crate::forms::{Needles, needles};
 use crate::hits::Hits;
+use crate::live::LiveRedaction;
 use crate::options::{RedactionOptions, RedactionWarning};
 use crate::scanner::{Cursor, Scanner};
 use crate::secret::Secret;
@@ -30,7 +31,7 @@ pub struct Redaction(Arc<Plan>);
 struct Plan {
     mask: Vec<u8>,
     literals: Vec<Scanner>,
-    detection: Detection,
+    detection: Arc<Detection>,
 }
 
 impl fmt::Debug for Redaction {
@@ -48,12 +49,17 @@ impl Redaction {
     {
         let secrets: Vec<S::Item> = secrets.into_iter().collect();
         let (needles, warnings) = needles(secrets.iter().map(std::borrow::Borrow::borrow), options);
-        let plan = Plan {
-            mask: options.mask.clone(),
-            literals: scanners(&needles, options.case_insensitive),
-            detection: Detection::new(options),
-        };
-        (Self(Arc::new(plan)), warnings)
+        (Self::of(&needles, options, Arc::new(Detection::new(options))), warnings)
+    }
+
+    fn of(needles: &Needles, options: &RedactionOptions, detection: Arc<Detection>) -> Self {
+        let literals = scanners(needles, options.case_insensitive);
+        Self(Arc::new(Plan { mask: options.mask.clone(), literals, detection }))
+    }
+
+    /// The same with other literals; the detectors are shared.
+    pub(crate) fn with_needles(&self, needles: &Needles, options: &RedactionOptions) -> Self {
+        Self::of(needles, options, Arc::clone(&self.0.detection))
     }
 
     /// A redaction that masks nothing.
@@ -63,7 +69,12 @@ impl Redaction {
 
     /// A new stream.
     pub fn stream(&self) -> Redactor {
+        self.stream_of(None)
+    }
+
+    pub(crate) fn stream_of(&self, live: Option<Follow>) -> Redactor {
         Redactor {
+            live,
             plan: Arc::clone(&self.0),
             buffer: Zeroizing::new(Vec::new()),
             done: 0,
@@ -89,6 +100,8 @@ fn scanners(needles: &Needles, fold: bool) -> Vec<Scanner> {
 /// beginning of a secret.
 pub struct Redactor {
     plan: Arc<Plan>,
+    /// Where to look for secrets that are added while the stream is on.
+    live: Option<Follow>,
     /// Context, bytes that wait, and new bytes.
     buffer: Zeroizing<Vec<u8>>,
     /// The bytes of the buffer that have been written or masked.
@@ -96,6 +109,12 @@ pub struct Redactor {
     literals: Vec<Cursor>,
     detect: DetectState,
     hits: Hits,
+}
+
+/// A redaction that may change, and which state of it a stream has.
+pub(crate) struct Follow {
+    pub(crate) redaction: LiveRedaction,
+    pub(crate) version: u64,
 }
 
 impl fmt::Debug for Redactor {
@@ -107,6 +126,7 @@ impl fmt::Debug for Redactor {
 impl Redactor {
     /// Takes the next bytes of the stream and appends to `out` what can leave.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        self.catch_up();
         if self.plan.literals.is_empty() && self.plan.detection.is_empty() {
             return out.extend_from_slice(input);
         }
@@ -118,6 +138,7 @@ impl Redactor {
 
     /// The stream is over: appends the rest to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.catch_up();
         self.advance(true, out);
     }
 
@@ -134,6 +155,38 @@ impl Redactor {
     /// Bytes that wait because they may be the beginning of a secret.
     pub fn held(&self) -> usize {
         self.buffer.len() - self.done
+    }
+
+    /// Takes over the secrets that were added since the last call.
+    fn catch_up(&mut self) {
+        let Some(follow) = &mut self.live else { return };
+        if let Some(newer) = follow.redaction.newer_than(&mut follow.version) {
+            self.switch(newer);
+        }
+    }
+
+    /// Goes on with another set of literals. What the old one held, and what it masked of something that may still go
+    /// on, is scanned again by the new one.
+    fn switch(&mut self, redaction: Redaction) {
+        let begun = self.first_begun();
+        self.plan = redaction.0;
+        self.literals = vec![Cursor::starting_at(begun); self.plan.literals.len()];
+        for (scanner, cursor) in self.plan.literals.iter().zip(&mut self.literals) {
+            let (hits, done) = (&mut self.hits, self.done);
+            // A hit that begins before `done` begins in what is masked, and makes that mask longer.
+            scanner.scan(cursor, &self.buffer, |found| {
+                if found.end > done {
+                    hits.add(found.end - found.longest, found.end);
+                }
+            });
+        }
+    }
+
+    /// The first byte of the buffer that may belong to a literal that is not complete.
+    fn first_begun(&self) -> usize {
+        let pairs = self.plan.literals.iter().zip(&self.literals);
+        let hold = pairs.map(|(scanner, cursor)| scanner.hold(cursor)).max().unwrap_or(0);
+        self.done.min(self.buffer.len() - hold)
     }
 
     fn advance(&mut self, end: bool, out: &mut Vec<u8>) {
@@ -174,6 +227,8 @@ impl Redactor {
     /// Drops what is settled, but for the context, once it is worth the move.
     fn compact(&mut self) {
         let needed = self.done.min(self.detect.needs()).saturating_sub(CONTEXT);
+        // A stream whose secrets may change looks at what has begun again, even where that is masked already.
+        let needed = if self.live.is_some() { needed.min(self.first_begun()) } else { needed };
         if needed < BLOCK / 2 {
             return;
         }

@@ -26,6 +26,8 @@ pub struct StreamReport {
     pub tail: Vec<u8>,
     /// Whether somebody still had the pipe open for writing when reading was stopped.
     pub held_open: bool,
+    /// The processes that had it open, as far as they could be seen; at most eight.
+    pub held_by: Vec<u32>,
     /// Sinks that failed, and what they missed.
     pub sink_errors: Vec<SinkFailure>,
     /// Why reading ended before the end of the stream, when it did.
@@ -56,20 +58,26 @@ pub enum Kept {
     Base64(String),
 }
 
+impl Kept {
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(other) => {
+                Self::Base64(base64::engine::general_purpose::STANDARD.encode(other.as_bytes()))
+            }
+        }
+    }
+}
+
 impl StreamReport {
     /// What was kept, as one piece: where the middle is missing, a line says how many bytes it had.
     pub fn text(&self) -> Kept {
-        match String::from_utf8(self.kept()) {
-            Ok(text) => Kept::Text(text),
-            Err(other) => {
-                Kept::Base64(base64::engine::general_purpose::STANDARD.encode(other.as_bytes()))
-            }
-        }
+        Kept::of(self.kept())
     }
 
     /// As [`StreamReport::text`], as bytes.
     pub fn kept(&self) -> Vec<u8> {
-        join(&self.head, &self.tail, self.dropped_bytes)
+        join(&self.head, &self.tail, (self.dropped_bytes, self.dropped_lines))
     }
 }
 

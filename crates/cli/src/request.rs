@@ -3,6 +3,7 @@
 use crate::args::{CommandArgs, PlaceArgs, RunArgs, StdinArg};
 use crate::failure::Failure;
 use crate::secrets;
+use crate::terminal;
 use ringfence::config::{Config, Environment, Search};
 use ringfence::sandbox::Trace;
 use ringfence::{RunBuilder, Runner, Stdin};
@@ -30,6 +31,14 @@ pub(crate) fn command(runner: &Runner, command: &CommandArgs) -> Option<RunBuild
     }
 }
 
+/// The command as one text, for a title; not redacted.
+pub(crate) fn words(command: &CommandArgs) -> Vec<u8> {
+    match &command.line {
+        Some(line) => line.as_bytes().to_vec(),
+        None => command.program.join(OsStr::new(" ")).into_vec(),
+    }
+}
+
 /// All options of a run but its output.
 pub(crate) fn apply(
     mut run: RunBuilder,
@@ -54,10 +63,13 @@ pub(crate) fn apply(
             None => run.pass_env(name),
         };
     }
+    if args.streams.tty {
+        run = run.terminal(terminal::size());
+    }
     Ok(if args.trace { run.trace(Trace::Reads) } else { run })
 }
 
-fn stdin(args: &RunArgs) -> Stdin {
+pub(crate) fn stdin(args: &RunArgs) -> Stdin {
     match &args.streams.stdin {
         Some(StdinArg::Null) => Stdin::Null,
         Some(StdinArg::Inherit) => Stdin::Inherit,

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod aftermath;
+mod captured;
 mod complaints;
 mod conclude;
 mod control;
@@ -22,6 +23,7 @@ mod denials;
 mod driver;
 mod error;
 mod event;
+mod event_text;
 mod explain;
 mod feed;
 mod json;
@@ -37,6 +39,8 @@ mod running;
 mod spawn;
 mod spec;
 mod stdin;
+mod terminal;
+mod typist;
 mod unsupported;
 mod watch;
 
@@ -45,7 +49,7 @@ pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Event, EventKind, Output, RunStarted, Stream};
 pub use explain::{Explanation, explain};
 pub use masking::MaskingError;
-pub use outcome::{Captured, Kept, Outcome, OutcomeKind, Reason};
+pub use outcome::{Captured, Interleaved, Kept, Outcome, OutcomeKind, Reason};
 pub use prepared::Prepared;
 pub use request::{Capture, Command, EnvChange, OutputEvents, RunRequest, Stdin};
 pub use run_id::RunId;

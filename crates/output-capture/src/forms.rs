@@ -22,7 +22,7 @@ const MIN_FORM: usize = 6;
 pub(crate) type Needles = BTreeSet<Form>;
 
 /// One byte string to look for; zeroed when dropped.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Form(Vec<u8>);
 
 impl Deref for Form {
@@ -37,16 +37,6 @@ impl Drop for Form {
     fn drop(&mut self) {
         self.0.zeroize();
     }
-}
-
-/// All needles of `secrets`, without repetition, and what will not be masked.
-pub(crate) fn needles<'a>(
-    secrets: impl IntoIterator<Item = &'a Secret>,
-    options: &RedactionOptions,
-) -> (Needles, Vec<RedactionWarning>) {
-    let mut needles = Needles::new();
-    let warnings = add_needles(secrets, 1, options, &mut needles);
-    (needles, warnings)
 }
 
 /// Adds the needles of `secrets`, the first of which is number `first` of its list, and gives what will not be masked.
@@ -135,6 +125,17 @@ fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All needles of `secrets`, without repetition, and what will not be masked.
+    fn needles<'a>(
+        secrets: impl IntoIterator<Item = &'a Secret>,
+        options: &RedactionOptions,
+    ) -> (Needles, Vec<RedactionWarning>) {
+        let mut needles = Needles::new();
+        let warnings = add_needles(secrets, 1, options, &mut needles);
+        (needles, warnings)
+    }
+
 
     fn plain() -> RedactionOptions {
         RedactionOptions {

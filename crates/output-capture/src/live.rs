@@ -6,7 +6,6 @@
 //! was half out when it was added is not recognised. The trap: adding compiles all secrets anew, some milliseconds for
 //! some hundred; add many in one call.
 
-use crate::forms::{Needles, add_needles};
 use crate::options::{RedactionOptions, RedactionWarning};
 use crate::redactor::{Follow, Redaction, Redactor};
 use crate::secret::Secret;
@@ -19,17 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct LiveRedaction(Arc<Shared>);
 
 struct Shared {
-    options: RedactionOptions,
     /// Counts the changes, so that a stream need not take the lock to see that there was none.
     version: AtomicU64,
-    state: Mutex<State>,
-}
-
-struct State {
-    needles: Needles,
-    /// Secrets given so far, for the numbers in warnings.
-    given: usize,
-    redaction: Redaction,
+    redaction: Mutex<Redaction>,
 }
 
 impl LiveRedaction {
@@ -39,16 +30,13 @@ impl LiveRedaction {
         S: IntoIterator,
         S::Item: std::borrow::Borrow<Secret>,
     {
-        let none = Redaction::compile(std::iter::empty::<Secret>(), options).0;
-        let state = State { needles: Needles::new(), given: 0, redaction: none };
-        let shared = Shared {
-            options: options.clone(),
-            version: AtomicU64::new(0),
-            state: Mutex::new(state),
-        };
-        let live = Self(Arc::new(shared));
-        let warnings = live.add_all(secrets);
-        (live, warnings)
+        let (redaction, warnings) = Redaction::compile(secrets, options);
+        (Self::of(redaction), warnings)
+    }
+
+    /// Begins with what a redaction masks; costs nothing until a secret is added. The redaction itself stays as it is.
+    pub fn of(redaction: Redaction) -> Self {
+        Self(Arc::new(Shared { version: AtomicU64::new(0), redaction: Mutex::new(redaction) }))
     }
 
     /// Adds one secret; the warning says that it will not be masked, and why.
@@ -66,29 +54,24 @@ impl LiveRedaction {
     {
         let secrets: Vec<S::Item> = secrets.into_iter().collect();
         let secrets = secrets.iter().map(std::borrow::Borrow::borrow);
-        let options = &self.0.options;
-        let mut state = self.lock();
-        let (before, first) = (state.needles.len(), state.given + 1);
-        state.given += secrets.len();
-        let warnings = add_needles(secrets, first, options, &mut state.needles);
-        if state.needles.len() > before {
-            state.redaction = state.redaction.with_needles(&state.needles, options);
-            self.0.version.fetch_add(1, Ordering::Release);
-        }
+        let mut redaction = self.lock();
+        let (more, warnings) = redaction.with(secrets);
+        *redaction = more;
+        self.0.version.fetch_add(1, Ordering::Release);
         warnings
     }
 
     /// A new stream, which hears of secrets that are added later.
     pub fn stream(&self) -> Redactor {
-        let state = self.lock();
+        let redaction = self.lock();
         let version = self.0.version.load(Ordering::Acquire);
         let follow = Follow { redaction: self.clone(), version };
-        state.redaction.stream_of(Some(follow))
+        redaction.stream_of(Some(follow))
     }
 
     /// The redaction as it is now, which stays so.
     pub fn snapshot(&self) -> Redaction {
-        self.lock().redaction.clone()
+        self.lock().clone()
     }
 
     /// The redaction as it is now, when it is not the one of `version`, which becomes the present one.
@@ -96,14 +79,14 @@ impl LiveRedaction {
         if self.0.version.load(Ordering::Acquire) == *version {
             return None;
         }
-        let state = self.lock();
+        let redaction = self.lock();
         *version = self.0.version.load(Ordering::Acquire);
-        Some(state.redaction.clone())
+        Some(redaction.clone())
     }
 
-    /// A panic while the lock is held leaves the old redaction, or the new one with all its needles.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic while the lock is held leaves the old redaction, or the whole new one.
+    fn lock(&self) -> MutexGuard<'_, Redaction> {
+        self.0.redaction.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

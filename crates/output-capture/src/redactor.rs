@@ -7,7 +7,7 @@
 
 use crate::automaton::Needle;
 use crate::detect::{DetectState, Detection};
-use crate::forms::{Needles, needles};
+use crate::forms::{Needles, add_needles};
 use crate::hits::Hits;
 use crate::live::LiveRedaction;
 use crate::options::{RedactionOptions, RedactionWarning};
@@ -29,7 +29,11 @@ const SHORT: usize = 8;
 pub struct Redaction(Arc<Plan>);
 
 struct Plan {
-    mask: Vec<u8>,
+    options: RedactionOptions,
+    /// What the scanners look for; kept for redactions that look for more.
+    needles: Needles,
+    /// Secrets that were given for it, for the numbers in warnings.
+    given: usize,
     literals: Vec<Scanner>,
     detection: Arc<Detection>,
 }
@@ -48,18 +52,34 @@ impl Redaction {
         S::Item: std::borrow::Borrow<Secret>,
     {
         let secrets: Vec<S::Item> = secrets.into_iter().collect();
-        let (needles, warnings) = needles(secrets.iter().map(std::borrow::Borrow::borrow), options);
-        (Self::of(&needles, options, Arc::new(Detection::new(options))), warnings)
+        let mut needles = Needles::new();
+        let given = secrets.iter().map(std::borrow::Borrow::borrow);
+        let warnings = add_needles(given, 1, options, &mut needles);
+        let detection = Arc::new(Detection::new(options));
+        (Self::of(needles, secrets.len(), options.clone(), detection), warnings)
     }
 
-    fn of(needles: &Needles, options: &RedactionOptions, detection: Arc<Detection>) -> Self {
-        let literals = scanners(needles, options.case_insensitive);
-        Self(Arc::new(Plan { mask: options.mask.clone(), literals, detection }))
+    fn of(
+        needles: Needles,
+        given: usize,
+        options: RedactionOptions,
+        detection: Arc<Detection>,
+    ) -> Self {
+        let literals = scanners(&needles, options.case_insensitive);
+        Self(Arc::new(Plan { options, needles, given, literals, detection }))
     }
 
-    /// The same with other literals; the detectors are shared.
-    pub(crate) fn with_needles(&self, needles: &Needles, options: &RedactionOptions) -> Self {
-        Self::of(needles, options, Arc::clone(&self.0.detection))
+    /// The same with further secrets, and what of them will not be masked; the detectors are shared.
+    pub(crate) fn with<'s>(
+        &self,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> (Self, Vec<RedactionWarning>) {
+        let (plan, mut count) = (&self.0, 0);
+        let mut needles = plan.needles.clone();
+        let counted = secrets.into_iter().inspect(|_| count += 1);
+        let warnings = add_needles(counted, plan.given + 1, &plan.options, &mut needles);
+        let (given, detection) = (plan.given + count, Arc::clone(&plan.detection));
+        (Self::of(needles, given, plan.options.clone(), detection), warnings)
     }
 
     /// A redaction that masks nothing.
@@ -149,7 +169,7 @@ impl Redactor {
 
     /// The text that stands for a secret.
     pub fn mask(&self) -> &[u8] {
-        &self.plan.mask
+        &self.plan.options.mask
     }
 
     /// Bytes that wait because they may be the beginning of a secret.
@@ -207,7 +227,7 @@ impl Redactor {
         if end {
             settled = self.buffer.len();
         }
-        self.done = self.hits.write(&self.buffer, self.done, settled, &plan.mask, out);
+        self.done = self.hits.write(&self.buffer, self.done, settled, &plan.options.mask, out);
         self.compact();
     }
 

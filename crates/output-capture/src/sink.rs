@@ -34,6 +34,20 @@ pub trait Sink: Send {
     }
 }
 
+impl Sink for Box<dyn Sink> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        (**self).write(bytes)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+}
+
 /// Writes to a file, up to a size.
 #[derive(Debug)]
 pub struct FileSink {

@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rlimits: Vec::new(),
         linger: Duration::from_millis(100),
         temp: None,
+        terminal: None,
     };
     if env::var_os("SHOW_PLAN").is_some() {
         print!("{}", sandbox.plan_text(&process)?);

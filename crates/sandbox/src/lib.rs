@@ -61,7 +61,7 @@ pub use ringfence_launcher::{Tree, flush_reaper};
 pub use sandbox::Sandbox;
 pub use spec::{
     Confinement, FileView, Files, Network, Overlay, Process, Program, ReadScope, Rlimit,
-    SandboxSpec, Stdio, Trace, UnixSockets,
+    SandboxSpec, Stdio, TerminalSize, Trace, UnixSockets,
 };
 pub use unheld::{Before, Unheld};
 

@@ -159,6 +159,18 @@ pub struct Process {
     /// A directory of the run's own that the command may write, for a sandbox that cannot give it
     /// a private `/tmp` (see [`Sandbox::wants_temp`](crate::Sandbox::wants_temp)).
     pub temp: Option<PathBuf>,
+    /// A pseudo-terminal of the command's own, of this size. Its master is sent over
+    /// [`Stdio::stdout`], which must be a socket then; the other two are not used. Linux only.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Width in characters.
+    pub columns: u16,
+    /// Height in lines.
+    pub rows: u16,
 }
 
 /// The three descriptors the command gets, and no others.

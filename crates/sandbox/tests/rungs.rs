@@ -100,6 +100,7 @@ fn process(cwd: &Path, program: &str, args: &[&str]) -> Process {
         rlimits: Vec::new(),
         linger: Duration::from_millis(20),
         temp: None,
+        terminal: None,
     }
 }
 

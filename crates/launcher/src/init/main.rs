@@ -10,6 +10,7 @@ mod proc;
 mod supervise;
 mod sys;
 mod tell;
+mod terminal;
 mod watch;
 mod wire;
 

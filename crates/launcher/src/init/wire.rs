@@ -111,13 +111,14 @@ pub(crate) enum Op {
     RulesetEnforce,
     Seccomp,
     Stdio,
+    Terminal,
     Chdir,
     CloseOthers,
     Exec,
 }
 
 impl Op {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -142,6 +143,7 @@ impl Op {
         Self::RulesetEnforce,
         Self::Seccomp,
         Self::Stdio,
+        Self::Terminal,
         Self::Chdir,
         Self::CloseOthers,
         Self::Exec,

@@ -93,6 +93,7 @@ mod tests {
             rlimits: Vec::new(),
             linger: Duration::ZERO,
             temp: None,
+            terminal: None,
         }
     }
 

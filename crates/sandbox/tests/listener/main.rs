@@ -163,6 +163,7 @@ fn start(spec: &SandboxSpec, program: &[&str], env: &[(&str, &str)]) -> (Tree, i
         rlimits: Vec::new(),
         linger: Duration::from_millis(20),
         temp: None,
+        terminal: None,
     };
     (sandbox.start(&process, &stdio).expect("it starts"), reader)
 }

@@ -17,6 +17,7 @@ pub(crate) fn process(cwd: &Path, script: &str) -> Process {
         rlimits: Vec::new(),
         linger: Duration::from_millis(20),
         temp: None,
+        terminal: None,
     }
 }
 

@@ -91,6 +91,7 @@ impl Place {
             rlimits: vec![Rlimit { resource: CORE, soft: 0, hard: 0 }],
             linger: Duration::ZERO,
             temp: None,
+            terminal: None,
         }
     }
 

@@ -103,7 +103,7 @@ impl Ends {
         };
         let stderr = self.stderr.map(|source| start(source, stderr));
         let stdout = Some(start(self.stdout, stdout));
-        Pumps { stop: self.stop, stdout, stderr }
+        Pumps { stop: self.stop, terminal: self.terminal, stdout, stderr }
     }
 }
 
@@ -137,6 +137,7 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Pumps {
     stop: StopToken,
+    terminal: Option<Terminal>,
     stdout: Option<JoinHandle<Pumping>>,
     stderr: Option<JoinHandle<Pumping>>,
 }
@@ -151,14 +152,22 @@ pub(crate) struct Pumping {
 impl Pumps {
     /// Takes what is still in the pipes, and the reports.
     pub(crate) async fn finish(mut self) -> [Pumping; 2] {
-        self.stop.stop();
+        self.stop();
         [reap(self.stdout.take()).await, reap(self.stderr.take()).await]
+    }
+}
+
+impl Pumps {
+    /// There is nobody left who could write.
+    fn stop(&self) {
+        self.terminal.iter().for_each(Terminal::tree_is_empty);
+        self.stop.stop();
     }
 }
 
 impl Drop for Pumps {
     fn drop(&mut self) {
-        self.stop.stop();
+        self.stop();
     }
 }
 

@@ -4,7 +4,10 @@
 //! comes over a socket. Until then there is nothing to read, to write and to resize, and all three
 //! wait here or are remembered.
 //!
-//! The trap: a start that falls back to a weaker sandbox sends a second master. The newest counts.
+//! The trap: a program may close its terminal and open it again, or close it a moment before it
+//! ends. The terminal must not hang up meanwhile, so the command's side is held open here until
+//! the tree is empty. And a start that falls back to a weaker sandbox sends a second terminal; the
+//! newest counts.
 
 use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -30,6 +33,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     master: Option<Arc<OwnedFd>>,
+    /// The command's side, for as long as the command may come back to it.
+    slave: Option<OwnedFd>,
     /// A size that was wished for before there was a terminal.
     size: Option<TerminalSize>,
     over: bool,
@@ -39,7 +44,7 @@ impl Terminal {
     /// The grip, the side that is read, and the socket for the one who opens the terminal.
     pub(crate) fn open(size: TerminalSize) -> io::Result<(Self, Screen, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        let state = Mutex::new(State { master: None, size: Some(size), over: false });
+        let state = Mutex::new(State { master: None, slave: None, size: Some(size), over: false });
         let terminal = Self(Arc::new(Shared { state, changed: Condvar::new() }));
         let screen = Screen { socket: ours, terminal: terminal.clone(), master: None };
         Ok((terminal, screen, theirs.into()))
@@ -66,9 +71,16 @@ impl Terminal {
         state.master.clone()
     }
 
-    fn arrived(&self, master: &Arc<OwnedFd>) -> io::Result<()> {
+    /// Nobody comes back to the terminal any more: what it has shown is read, and then it is over.
+    pub(crate) fn tree_is_empty(&self) {
+        let mut state = self.lock();
+        (state.slave, state.over) = (None, true);
+    }
+
+    fn arrived(&self, master: &Arc<OwnedFd>, slave: OwnedFd) -> io::Result<()> {
         let mut state = self.lock();
         state.master = Some(Arc::clone(master));
+        state.slave = Some(slave).filter(|_| !state.over);
         let size = state.size.take();
         drop(state);
         self.0.changed.notify_all();
@@ -77,7 +89,7 @@ impl Terminal {
 
     fn close(&self) {
         let mut state = self.lock();
-        (state.master, state.over) = (None, true);
+        (state.master, state.slave, state.over) = (None, None, true);
         drop(state);
         self.0.changed.notify_all();
     }
@@ -104,11 +116,11 @@ impl Screen {
     /// Takes the newest master that has been sent; whether there was one.
     fn receive(&mut self, flags: RecvFlags) -> io::Result<bool> {
         let mut newest = receive(&self.socket, flags)?;
-        while let Some(master) = newest {
+        while let Some([master, slave]) = newest {
             // Whoever types must be able to give up.
             fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
             let master = Arc::new(master);
-            self.terminal.arrived(&master)?;
+            self.terminal.arrived(&master, slave)?;
             self.master = Some(master);
             newest = match receive(&self.socket, RecvFlags::DONTWAIT) {
                 Ok(Some(newer)) => Some(newer),
@@ -128,13 +140,7 @@ impl Read for Screen {
                 false => Ok(0),
             };
         };
-        match rustix::io::read(&**master, buffer) {
-            // Nobody has the other side open; but there may be a newer terminal.
-            Err(rustix::io::Errno::IO) if matches!(self.receive(RecvFlags::DONTWAIT), Ok(true)) => {
-                Err(io::ErrorKind::WouldBlock.into())
-            }
-            read => Ok(read?),
-        }
+        Ok(rustix::io::read(&**master, buffer)?)
     }
 }
 
@@ -150,18 +156,18 @@ impl Drop for Screen {
     }
 }
 
-/// One descriptor; `None` at the end of the stream.
-fn receive(socket: &UnixStream, flags: RecvFlags) -> io::Result<Option<OwnedFd>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Both sides of a terminal; `None` at the end of the stream.
+fn receive(socket: &UnixStream, flags: RecvFlags) -> io::Result<Option<[OwnedFd; 2]>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let mut data = [IoSliceMut::new(&mut byte)];
     recvmsg(socket, &mut data, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)?;
-    let descriptor = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+    let sides = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut sides) => Some([sides.next()?, sides.next()?]),
         _ => None,
     });
-    Ok(descriptor)
+    Ok(sides)
 }
 
 #[cfg(test)]
@@ -181,9 +187,9 @@ mod tests {
     }
 
     fn send(socket: &OwnedFd, master: &OwnedFd) {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [master.as_fd()];
+        let descriptors = [master.as_fd(), master.as_fd()];
         assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
         let data = [io::IoSlice::new(&[0])];
         sendmsg(socket, &data, &mut ancillary, SendFlags::empty()).expect("it takes it");

@@ -244,8 +244,9 @@ pub enum Step {
     /// Final: the three descriptors of the command take their places.
     Stdio,
     /// Final, instead of [`Step::Stdio`]: a new pseudo-terminal, of the devpts the command sees,
-    /// becomes the controlling terminal of the session and the three descriptors. Its master is
-    /// sent over the second of the given descriptors, which is a socket.
+    /// becomes the controlling terminal of the session and the three descriptors. Its master,
+    /// and after it a descriptor of the command's side, are sent over the second of the given
+    /// descriptors, which is a socket.
     Terminal {
         /// Width in characters.
         columns: u16,

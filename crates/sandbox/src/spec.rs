@@ -159,8 +159,9 @@ pub struct Process {
     /// A directory of the run's own that the command may write, for a sandbox that cannot give it
     /// a private `/tmp` (see [`Sandbox::wants_temp`](crate::Sandbox::wants_temp)).
     pub temp: Option<PathBuf>,
-    /// A pseudo-terminal of the command's own, of this size. Its master is sent over
-    /// [`Stdio::stdout`], which must be a socket then; the other two are not used. Linux only.
+    /// A pseudo-terminal of the command's own, of this size. Its master, and with it
+    /// a descriptor of the command's side, are sent over [`Stdio::stdout`], which must be a socket
+    /// then; the other two are not used. Linux only.
     pub terminal: Option<TerminalSize>,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It is opened where the command lives, so its name is one that the command can open, and the
 //! terminal the caller sits at is never among the command's descriptors. The master goes to the
-//! supervisor by way of a socket; this process keeps none of it.
+//! supervisor by way of a socket, and with it a descriptor of this side: without one the terminal
+//! would hang up whenever the command has closed its own for a moment.
 //!
 //! The trap: the size must be there before the program is, since many ask only once.
 
@@ -38,7 +39,7 @@ mod request {
 pub(crate) fn open(columns: u16, rows: u16) -> Result<(), Errno> {
     let master = sys::open(b"/dev/ptmx\0", O_RDWR | O_NOCTTY, 0)?;
     let slave = prepare(master, columns, rows)?;
-    watch::hand_over(SOCKET, master)?;
+    watch::hand_over_all(SOCKET, [master, slave], 2)?;
     sys::close(master);
     for place in 0..3 {
         sys::numbers(nr::DUP3, [slave as usize, place, 0, 0, 0])?;

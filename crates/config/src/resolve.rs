@@ -15,7 +15,9 @@ use crate::runner::{CustomDetector, Output, Redaction, Runner};
 use crate::words::{
     Ansi, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
 };
-use crate::written::{DetectorWritten, OutputWritten, RedactionWritten, RuleWritten, RunnerWritten};
+use crate::written::{
+    DetectorWritten, OutputWritten, RedactionWritten, RuleWritten, RunnerWritten,
+};
 use ringfence_policy::{Effect, PolicyMode, Rule};
 use std::path::{Component, Path, PathBuf};
 
@@ -134,10 +136,7 @@ fn redaction(
     })
 }
 
-fn output(
-    written: Option<&OutputWritten>,
-    source: Option<&Source>,
-) -> Result<Output, ConfigError> {
+fn output(written: Option<&OutputWritten>, source: Option<&Source>) -> Result<Output, ConfigError> {
     const MIB: u64 = 1 << 20;
     let empty = OutputWritten::default();
     let written = written.unwrap_or(&empty);

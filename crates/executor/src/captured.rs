@@ -9,14 +9,14 @@ use crate::masking::masked;
 use crate::outcome::{Captured, Interleaved, Kept};
 
 /// A stream that was kept as it came.
-pub(crate) fn exact(report: &StreamReport) -> Captured {
+pub(crate) fn exact(mut report: StreamReport) -> Captured {
     Captured {
         bytes: report.bytes,
         kept_bytes: report.kept_bytes,
         redactions: report.redactions,
         dropped_bytes: report.dropped_bytes,
         dropped_lines: report.dropped_lines,
-        kept: kept(report.text()),
+        kept: kept(report.take_text()),
     }
 }
 

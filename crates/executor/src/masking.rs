@@ -2,8 +2,8 @@
 
 use ringfence_config::{Encoding as ConfigEncoding, Multiline as ConfigMultiline, Runner};
 use ringfence_output_capture::{
-    CustomPattern, Detector, Encoding, Multiline, PatternError, RedactionOptions, Redactor,
-    Secret,    UnknownDetector, is_key_name,
+    CustomPattern, Detector, Encoding, Multiline, PatternError, RedactionOptions, Redactor, Secret,
+    UnknownDetector, is_key_name,
 };
 
 /// A detector of the config that the capture crate does not take.

@@ -188,7 +188,7 @@ fn run(source: Source, stop: &StopToken, mut plan: Plan) -> Pumping {
     let observer = Watcher { stream, feed: plan.feed, limit: (keep > 0).then_some(keep) };
     let options = PumpOptions { keep, activity: Some(plan.activity) };
     let report = pump(source, stop, redaction.stream(), options, sinks, observer);
-    Pumping { warnings: warnings(stream, &report, &redaction), captured: keeping.take(&report) }
+    Pumping { warnings: warnings(stream, &report, &redaction), captured: keeping.take(report) }
 }
 
 /// What the stream is given to beside what is kept of it.
@@ -257,11 +257,11 @@ impl Keeping {
         }
     }
 
-    fn take(&self, report: &StreamReport) -> Captured {
+    fn take(&self, report: StreamReport) -> Captured {
         match self {
-            Self::Counted => captured::counted(report),
+            Self::Counted => captured::counted(&report),
             Self::Exact => captured::exact(report),
-            Self::Plain(text) => captured::plain(report, &text.take()),
+            Self::Plain(text) => captured::plain(&report, &text.take()),
         }
     }
 }

@@ -3,9 +3,7 @@
 use std::io;
 use std::sync::{Arc, Weak};
 
-use ringfence_output_capture::{
-    Broadcast, LiveRedaction, RedactionWarning, Secret, Since, Viewer,
-};
+use ringfence_output_capture::{Broadcast, LiveRedaction, RedactionWarning, Secret, Since, Viewer};
 use ringfence_sandbox::{TerminalSize, Tree};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

@@ -133,7 +133,7 @@ impl CombinedReport {
             pieces.iter().flat_map(|piece| &piece.bytes).copied().collect()
         };
         let dropped = (self.dropped_bytes, self.dropped_lines);
-        Kept::of(join(&bytes(&self.head), &bytes(&self.tail), dropped))
+        Kept::of(join(bytes(&self.head), &bytes(&self.tail), dropped))
     }
 }
 

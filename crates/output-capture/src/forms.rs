@@ -136,7 +136,6 @@ mod tests {
         (needles, warnings)
     }
 
-
     fn plain() -> RedactionOptions {
         RedactionOptions {
             encodings: Vec::new(),

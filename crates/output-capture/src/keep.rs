@@ -31,11 +31,16 @@ pub(crate) struct Cut {
 
 impl HeadTail {
     pub(crate) fn new(cap: u64, mask: &[u8]) -> Self {
-        let tail_cap = usize::try_from(cap / 2).unwrap_or(usize::MAX);
+        Self::with_tail(cap, u64::MAX, mask)
+    }
+
+    /// With at most `most` bytes of the end, so that the beginning has more than half of the cap.
+    pub(crate) fn with_tail(cap: u64, most: u64, mask: &[u8]) -> Self {
+        let tail = most.min(cap / 2);
         Self {
             mask: mask.to_vec(),
-            head_cap: cap - cap / 2,
-            tail_cap,
+            head_cap: cap - tail,
+            tail_cap: usize::try_from(tail).unwrap_or(usize::MAX),
             skipped: 0,
             head: Vec::new(),
             tail: Ring::default(),
@@ -88,19 +93,20 @@ impl HeadTail {
     /// As [`HeadTail::cut`], as one text with a note between the parts.
     pub(crate) fn assemble(&mut self) -> Vec<u8> {
         let cut = self.cut();
-        join(&cut.head, &cut.tail, (cut.dropped, cut.dropped_lines))
+        join(cut.head, &cut.tail, (cut.dropped, cut.dropped_lines))
     }
 }
 
-/// Head, a note of how many bytes and lines are missing, tail.
-pub(crate) fn join(head: &[u8], tail: &[u8], dropped: (u64, u64)) -> Vec<u8> {
-    let mut all = Vec::with_capacity(head.len() + tail.len() + 64);
-    all.extend_from_slice(head);
+/// Head, a note of how many bytes and lines are missing, tail. The head is grown in place: a large one is moved by the
+/// kernel and never there twice.
+pub(crate) fn join(head: Vec<u8>, tail: &[u8], dropped: (u64, u64)) -> Vec<u8> {
+    let mut all = head;
     let note = match dropped {
         (0, _) => String::new(),
         (bytes, 0) => format!("\n[… {bytes} bytes dropped …]\n"),
         (bytes, lines) => format!("\n[… {bytes} bytes dropped, {lines} lines …]\n"),
     };
+    all.reserve_exact(note.len() + tail.len());
     all.extend_from_slice(note.as_bytes());
     all.extend_from_slice(tail);
     all

@@ -75,9 +75,15 @@ impl StreamReport {
         Kept::of(self.kept())
     }
 
+    /// As [`StreamReport::text`], for the last reader: what was kept is not copied, and is not here any more.
+    pub fn take_text(&mut self) -> Kept {
+        let (head, tail) = (std::mem::take(&mut self.head), std::mem::take(&mut self.tail));
+        Kept::of(join(head, &tail, (self.dropped_bytes, self.dropped_lines)))
+    }
+
     /// As [`StreamReport::text`], as bytes.
     pub fn kept(&self) -> Vec<u8> {
-        join(&self.head, &self.tail, (self.dropped_bytes, self.dropped_lines))
+        join(self.head.clone(), &self.tail, (self.dropped_bytes, self.dropped_lines))
     }
 }
 

@@ -9,7 +9,9 @@ use super::{
     rung::Rung,
 };
 use crate::{
-    spec::{Confinement, Files, Network, Process, ReadScope, SandboxSpec, TerminalSize, UnixSockets},
+    spec::{
+        Confinement, Files, Network, Process, ReadScope, SandboxSpec, TerminalSize, UnixSockets,
+    },
     unheld::{Before, Unheld},
 };
 use std::path::Path;

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, TerminalSize, Trace, UnixSockets},
+    spec::{
+        Confinement, Files, Network, Process, Program, SandboxSpec, TerminalSize, Trace,
+        UnixSockets,
+    },
 };
 use ringfence_launcher::{Plan, Step};
 use std::{

@@ -20,7 +20,8 @@ struct Desk {
     slave: OwnedFd,
     child: Child,
     seen: String,
-    _dir: tempfile::TempDir,
+    /// The workspace and the home, apart from each other.
+    _dirs: [tempfile::TempDir; 2],
 }
 
 impl Desk {
@@ -33,14 +34,14 @@ impl Desk {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = open(name, flags, Mode::empty()).expect("it can be opened");
         size(&master, 100, 30);
-        let dir = tempfile::tempdir().expect("a directory");
+        let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
         let side = || slave.try_clone().expect("a descriptor");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
-        command.args(["run", "--tty"]).args(words).current_dir(dir.path());
-        command.env("HOME", "/nonexistent").env("TERM", "xterm");
+        command.args(["run", "--tty"]).args(words).current_dir(dirs[0].path());
+        command.env("HOME", dirs[1].path()).env_remove("XDG_STATE_HOME").env("TERM", "xterm");
         command.stdin(side()).stdout(side()).stderr(side());
         let child = command.spawn().expect("the tool is built");
-        Desk { master, slave, child, seen: String::new(), _dir: dir }
+        Desk { master, slave, child, seen: String::new(), _dirs: dirs }
     }
 
     /// Looks at the terminal until it has shown `text`.

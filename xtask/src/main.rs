@@ -13,6 +13,7 @@
 )]
 
 mod bench;
+mod bench_redact;
 mod cargo;
 mod portable;
 mod shells;
@@ -27,6 +28,7 @@ usage: cargo xtask test [--only unit|user|doc|examples|suite]… [--release] [--
        cargo xtask tidy
        cargo xtask portable
        cargo xtask bench [--runs N]
+       cargo xtask bench redact [MEGABYTES [secrets|worst|end]]
        cargo xtask vm [KERNEL]… [--all] [-- COMMAND [ARG]…]";
 
 fn main() -> ExitCode {
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
         "test" => test::test(rest).map(failure),
         "tidy" => tidy::tidy(rest).map(failure),
         "portable" => portable::portable(rest).map(failure),
+        "bench" if rest.first().is_some_and(|what| what == "redact") => {
+            bench_redact::bench_redact(&rest[1..]).map(failure)
+        }
         "bench" => bench::bench(rest).map(failure),
         "vm" => vm::vm(rest),
         _ => Err(USAGE.to_owned()),

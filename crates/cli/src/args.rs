@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand as ClapSubcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXIT_STATUSES: &str = "\
 Exit status of `run`: the command's own; 128 + N when signal N ended it; 124 when it timed out;
@@ -60,6 +61,10 @@ pub(crate) enum Subcommand {
     /// nothing is applied and the exit status is 1. Each path is as it was or as it shall be, whenever ringfence is killed; what is
     /// missing then is still in the layer.
     Apply(ApplyArgs),
+    /// Play a transcript of `run --transcript`, or any other asciicast, at the speed at which it happened.
+    ///
+    /// What a terminal obeyed when it was recorded it obeys again: play transcripts of commands you trust, or look at them as text.
+    Replay(ReplayArgs),
     /// Throw the changes of `workspace_overlay` runs away.
     Discard(DiscardArgs),
     /// Write a commented ringfence.toml that shows every field with its default.
@@ -141,6 +146,18 @@ pub(crate) struct ApplyArgs {
     /// Apply what is refused, too: what the workspace has is overwritten.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The transcript.
+    pub(crate) file: PathBuf,
+    /// How many times as fast; `inf` shows everything at once.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = parse::speed)]
+    pub(crate) speed: f64,
+    /// Longest pause, as it is waited: 500ms, 2s [default: as long as it was].
+    #[arg(long, value_name = "DUR", value_parser = parse::duration)]
+    pub(crate) idle_limit: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

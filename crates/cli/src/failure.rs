@@ -26,6 +26,12 @@ pub(crate) enum Failure {
     /// A file cannot be written.
     #[error("failed to write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    /// A transcript that cannot be played.
+    #[error("{}", path.display())]
+    Transcript { path: PathBuf, source: ringfence::output_capture::transcript::ReadError },
+    /// This process's terminal cannot be set.
+    #[error("failed to set the terminal of standard input")]
+    Terminal(#[source] io::Error),
     /// `ringfence init` would overwrite a file.
     #[error("{} is there already", path.display())]
     Exists { path: PathBuf },

@@ -22,12 +22,15 @@ mod init;
 mod message;
 mod patch;
 mod refusals;
+mod replay;
 mod request;
 mod run;
 mod secrets;
 mod signals;
 mod state;
 mod streams;
+mod terminal;
+mod transcript;
 
 use args::{Cli, Subcommand};
 use clap::Parser;
@@ -52,6 +55,7 @@ fn dispatch(cli: Cli) -> Status {
         Subcommand::Diff(args) => diff::diff(&args),
         Subcommand::Apply(args) => apply::apply(&args),
         Subcommand::Discard(args) => discard::discard(&args),
+        Subcommand::Replay(args) => replay::replay(&args),
         Subcommand::Init(args) => init::init(&args),
         Subcommand::Schema => generate::schema(),
         Subcommand::Completions(args) => generate::completions(&args),

@@ -3,6 +3,7 @@
 use crate::args::{CommandArgs, PlaceArgs, RunArgs, StdinArg};
 use crate::failure::Failure;
 use crate::secrets;
+use crate::terminal;
 use ringfence::config::{Config, Environment, Search};
 use ringfence::{RunBuilder, Runner, Stdin};
 use std::ffi::{OsStr, OsString};
@@ -26,6 +27,14 @@ pub(crate) fn command(runner: &Runner, command: &CommandArgs) -> Option<RunBuild
         Some(line) => Some(runner.shell(line.clone().into_vec())),
         None if command.program.is_empty() => None,
         None => Some(runner.program(command.program.iter().cloned())),
+    }
+}
+
+/// The command as one text, for a title; not redacted.
+pub(crate) fn words(command: &CommandArgs) -> Vec<u8> {
+    match &command.line {
+        Some(line) => line.as_bytes().to_vec(),
+        None => command.program.join(OsStr::new(" ")).into_vec(),
     }
 }
 
@@ -53,13 +62,16 @@ pub(crate) fn apply(
             None => run.pass_env(name),
         };
     }
+    if args.streams.tty {
+        run = run.terminal(terminal::size());
+    }
     Ok(match args.trace {
         Some(trace) => run.trace(trace.into()),
         None => run,
     })
 }
 
-fn stdin(args: &RunArgs) -> Stdin {
+pub(crate) fn stdin(args: &RunArgs) -> Stdin {
     match &args.streams.stdin {
         Some(StdinArg::Null) => Stdin::Null,
         Some(StdinArg::Inherit) => Stdin::Inherit,

@@ -13,14 +13,17 @@ use crate::failure::Failure;
 use crate::message::{self, Level};
 use crate::refusals;
 use crate::request;
-use crate::signals::{SIGPIPE, Signals};
-use crate::streams::{Destinations, FileLimits};
+use crate::signals::{SIGPIPE, Signals, Told};
+use crate::streams::Destinations;
+use crate::terminal::{self, RawMode};
+use crate::transcript::Recording;
 use ringfence::executor::Reason;
 use ringfence::policy::ReasonCode;
 use ringfence::{
     Capture, Event, EventKind, Outcome, OutcomeKind, OutputEvents, RunBuilder, Runner, Running,
+    Stdin,
 };
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Builder;
@@ -47,24 +50,38 @@ pub(crate) fn run(args: RunArgs) -> Status {
 fn started(args: &RunArgs, log: &mut EventLog) -> Result<Status, Failure> {
     let runner = request::runner(&args.place)?;
     let closed = Arc::new(Notify::new());
-    let (builder, grace) = builder(args, &runner, &closed)?;
+    let (builder, grace, recording) = builder(args, &runner, &closed)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
-        let signals = Signals::listen().map_err(Failure::Runtime)?;
+        let signals = Signals::listen(args.streams.tty).map_err(Failure::Runtime)?;
+        let raw = raw_mode(args)?;
         let running = builder.spawn().await?;
-        let mut watch = Watch { running, signals, closed, grace, patience: None, ended_by: None };
+        let (patience, ended_by) = (None, None);
+        let mut watch =
+            Watch { running, signals, closed, grace, patience, ended_by, raw, recording };
         watch.until_finished(log).await;
-        let ended_by = watch.ended_by;
-        let outcome = watch.running.wait().await.map_err(ringfence::Error::from)?;
+        let Watch { running, ended_by, raw, recording, .. } = watch;
+        let outcome = running.wait().await;
+        drop(raw);
+        let outcome = outcome.map_err(ringfence::Error::from)?;
+        recording.end(&outcome);
         finished(args, &outcome, ended_by)
     })
+}
+
+/// What is typed is the command's, when it has a terminal and reads this process's.
+fn raw_mode(args: &RunArgs) -> Result<Option<RawMode>, Failure> {
+    match args.streams.tty && request::stdin(args) == Stdin::Inherit {
+        true => RawMode::enter(),
+        false => Ok(None),
+    }
 }
 
 fn builder(
     args: &RunArgs,
     runner: &Runner,
     closed: &Arc<Notify>,
-) -> Result<(RunBuilder, Duration), Failure> {
+) -> Result<(RunBuilder, Duration, Recording), Failure> {
     let builder = request::command(runner, &args.command).unwrap_or_else(|| runner.shell(""));
     let builder = request::apply(builder, args, runner)?;
     let streams = &args.streams;
@@ -75,12 +92,16 @@ fn builder(
     };
     let prepared = builder.prepared()?;
     let profile = prepared.profile();
-    let limits = FileLimits { max_output: profile.max_output, mask: prepared.mask() };
-    let builder = destinations.apply(builder, &limits, closed)?;
+    let builder = destinations.apply(builder, &prepared, closed)?;
+    let terminal = args.streams.tty.then(terminal::size);
+    let title = request::words(&args.command);
+    let recording =
+        Recording::begin(args.streams.transcript.as_deref(), terminal, &prepared, &title)?;
+    let builder = recording.of(builder);
     let capture =
         if streams.json || streams.events.is_some() { Capture::Keep } else { Capture::CountOnly };
     let events = if streams.events.is_some() { OutputEvents::Send } else { OutputEvents::Omit };
-    Ok((builder.capture(capture).output_events(events), profile.grace))
+    Ok((builder.capture(capture).output_events(events), profile.grace, recording))
 }
 
 /// A run, and what can happen to it from outside.
@@ -93,6 +114,9 @@ struct Watch {
     patience: Option<Instant>,
     /// The signal that this process ended the run with.
     ended_by: Option<i32>,
+    /// How this process's terminal is set for the command's.
+    raw: Option<RawMode>,
+    recording: Recording,
 }
 
 impl Watch {
@@ -104,13 +128,38 @@ impl Watch {
                     Some(event) => log.write(&event),
                     None => return,
                 },
-                signal = self.signals.next() => self.pass_on(signal),
+                told = self.signals.next() => self.heed(told),
                 () = self.closed.notified() => self.reader_is_gone(),
                 () = elapsed(self.patience) => {
                     self.patience = None;
                     self.running.cancel();
                 }
             }
+        }
+    }
+
+    fn heed(&mut self, told: Told) {
+        match told {
+            Told::PassOn(signal) => self.pass_on(signal),
+            Told::Resized => self.resize(),
+            Told::Stop => {
+                match &self.raw {
+                    Some(raw) => raw.stop(),
+                    None => terminal::stop_this_process(),
+                }
+                self.resize();
+            }
+            Told::Resumed => {
+                self.raw.iter().for_each(RawMode::resume);
+                self.resize();
+            }
+        }
+    }
+
+    fn resize(&self) {
+        let size = terminal::size();
+        if self.running.resize(size).is_ok() {
+            self.recording.resize(size);
         }
     }
 
@@ -215,7 +264,8 @@ fn outcome_of(args: &RunArgs, failure: &Failure) -> Outcome {
 }
 
 fn print_result(outcome: &Outcome) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(outcome).map_err(|error| Failure::Print(error.into()))?;
-    line.push(b'\n');
-    io::stdout().lock().write_all(&line).map_err(Failure::Print)
+    // Past the line buffer of the standard library: a result is one long line.
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    serde_json::to_writer(&mut out, outcome).map_err(|error| Failure::Print(error.into()))?;
+    out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::Print)
 }

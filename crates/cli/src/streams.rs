@@ -1,20 +1,19 @@
 //! Where the command's streams go: files, or this process's own.
 
 use crate::failure::Failure;
-use ringfence::output_capture::{FdSink, FileSink};
+use ringfence::config::Timestamps;
+use ringfence::executor::Prepared;
+use ringfence::output_capture::{
+    FdSink, FileSink, PlainSink, PlainText, RotatingSink, Stamp, StampSink,
+};
 use ringfence::{RunBuilder, Sink};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Notify;
-
-/// How much a file keeps, and what stands for a secret where it is cut.
-pub(crate) struct FileLimits<'a> {
-    pub(crate) max_output: u64,
-    pub(crate) mask: &'a [u8],
-}
 
 /// The destinations the arguments name.
 pub(crate) struct Destinations<'a> {
@@ -29,16 +28,16 @@ impl Destinations<'_> {
     pub(crate) fn apply(
         &self,
         mut run: RunBuilder,
-        limits: &FileLimits<'_>,
+        prepared: &Prepared,
         closed: &Arc<Notify>,
     ) -> Result<RunBuilder, Failure> {
         match self.stdout {
-            Some(path) => run = run.stdout(file("--stdout", path, limits)?),
+            Some(path) => run = run.stdout(file("--stdout", path, prepared)?),
             None if self.own => run = run.stdout(own("stdout", io::stdout(), closed)?),
             None => {}
         }
         match self.stderr {
-            Some(path) => run = run.stderr(file("--stderr", path, limits)?),
+            Some(path) => run = run.stderr(file("--stderr", path, prepared)?),
             None if self.own => run = run.stderr(own("stderr", io::stderr(), closed)?),
             None => {}
         }
@@ -46,9 +45,34 @@ impl Destinations<'_> {
     }
 }
 
-fn file(flag: &'static str, path: &Path, limits: &FileLimits<'_>) -> Result<FileSink, Failure> {
-    let open = |source| Failure::Open { flag, path: path.to_owned(), source };
-    FileSink::create(path, Some(limits.max_output), limits.mask).map_err(open)
+/// A file as the config wants it: what is taken out, then the time, then the bounds.
+fn file(flag: &'static str, path: &Path, prepared: &Prepared) -> Result<Box<dyn Sink>, Failure> {
+    let file = bounded(path, prepared).map_err(|source| {
+        let path = path.to_owned();
+        Failure::Open { flag, path, source }
+    })?;
+    let stamp = match prepared.output().timestamps {
+        Timestamps::None => None,
+        Timestamps::Utc => Some(Stamp::Utc),
+        Timestamps::Elapsed => Some(Stamp::Since(Instant::now())),
+    };
+    let file = match stamp {
+        Some(stamp) => Box::new(StampSink::new(file, stamp)),
+        None => file,
+    };
+    Ok(match prepared.plain_text() {
+        PlainText { strip_ansi: false, collapse_lines: false } => file,
+        plain => Box::new(PlainSink::new(file, plain, prepared.redactor())),
+    })
+}
+
+fn bounded(path: &Path, prepared: &Prepared) -> io::Result<Box<dyn Sink>> {
+    let (output, mask) = (prepared.output(), prepared.mask());
+    let size = output.max_file.unwrap_or(prepared.profile().max_output);
+    Ok(match output.rotate_files {
+        0 => Box::new(FileSink::create(path, Some(size), mask)?),
+        old => Box::new(RotatingSink::create(path, size, old, mask)?),
+    })
 }
 
 /// A copy of the descriptor, past the buffer of the standard library.

@@ -139,7 +139,9 @@ impl Config {
             &mut warnings,
         )?;
         let source = self.path().map(Path::to_owned);
-        Ok(Resolved { runner: self.runner.clone(), profile, source, warnings })
+        let mut runner = self.runner.clone();
+        runner.output = overrides.lay_over(runner.output);
+        Ok(Resolved { runner, profile, source, warnings })
     }
 
     fn profiles_view(&self) -> Profiles<'_> {

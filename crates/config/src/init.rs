@@ -26,6 +26,7 @@ pub fn init_file() -> String {
     prose(&mut out, HEAD);
     table(&mut out, "[runner]", definition("Runner"));
     table(&mut out, "[runner.redaction]", definition("Redaction"));
+    table(&mut out, "[runner.output]", definition("Output"));
     example(&mut out, "[[runner.detectors]]", definition("Detector"));
     example(&mut out, "[[runner.rules]]", definition("Rule"));
     table(&mut out, "[profiles.default]", definition("Profile"));

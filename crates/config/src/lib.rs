@@ -49,10 +49,10 @@ pub use overrides::Overrides;
 pub use profile::{Profile, UnixSockets};
 pub use resolve::DETECTORS;
 pub use ringfence_policy::{AllowEntry, PolicyMode, Rule};
-pub use runner::{CustomDetector, Redaction, Runner};
+pub use runner::{CustomDetector, Output, Redaction, Runner};
 pub use schema::json_schema;
 pub use units::{ByteSize, UnitError, parse_duration};
 pub use words::{
-    EffectWord, Encoding, Executor, FsMode, Isolation, Mode, Multiline, NetworkMode, PolicyWord,
-    ReadScope, UnknownWord,
+    Ansi, EffectWord, Encoding, Executor, FsMode, Isolation, Mode, Multiline, NetworkMode,
+    PolicyWord, Progress, ReadScope, Timestamps, UnknownWord,
 };

@@ -1,7 +1,8 @@
 //! The outermost layer: what the flags of one run say over its profile.
 
+use crate::runner::Output;
 use crate::units::ByteSize;
-use crate::words::{FsMode, NetworkMode};
+use crate::words::{Ansi, FsMode, NetworkMode, Progress, Timestamps};
 use ringfence_policy::AllowEntry;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,4 +42,23 @@ pub struct Overrides {
     pub file_size: Option<ByteSize>,
     /// How much is kept of each captured stream.
     pub max_output: Option<ByteSize>,
+    /// Sets `ansi` to `strip` and `progress` to `collapse` in `[runner.output]`.
+    pub plain: bool,
+    /// Sets `combined` in `[runner.output]`.
+    pub combined: bool,
+    /// `timestamps` of `[runner.output]`.
+    pub timestamps: Option<Timestamps>,
+}
+
+impl Overrides {
+    /// What becomes of output, with what the flags say of it.
+    pub(crate) fn lay_over(&self, output: Output) -> Output {
+        Output {
+            ansi: if self.plain { Ansi::Strip } else { output.ansi },
+            progress: if self.plain { Progress::Collapse } else { output.progress },
+            combined: self.combined || output.combined,
+            timestamps: self.timestamps.unwrap_or(output.timestamps),
+            ..output
+        }
+    }
 }

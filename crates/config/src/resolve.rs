@@ -11,9 +11,13 @@ use crate::environment::Environment;
 use crate::error::{ConfigError, ConfigProblem, nearest};
 use crate::located::{At, Source};
 use crate::paths::normalize;
-use crate::runner::{CustomDetector, Redaction, Runner};
-use crate::words::{EffectWord, Encoding, Executor, Multiline, PolicyWord};
-use crate::written::{DetectorWritten, RedactionWritten, RuleWritten, RunnerWritten};
+use crate::runner::{CustomDetector, Output, Redaction, Runner};
+use crate::words::{
+    Ansi, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
+};
+use crate::written::{
+    DetectorWritten, OutputWritten, RedactionWritten, RuleWritten, RunnerWritten,
+};
 use ringfence_policy::{Effect, PolicyMode, Rule};
 use std::path::{Component, Path, PathBuf};
 
@@ -85,6 +89,7 @@ pub(crate) fn runner(
             "runner.redaction_patterns",
         )?,
         redaction: redaction(written.redaction.as_ref(), source)?,
+        output: output(written.output.as_ref(), source)?,
         detectors: each(written.detectors.as_deref(), |detector| {
             custom_detector(detector, source)
         })?,
@@ -128,6 +133,25 @@ fn redaction(
             None => owned(&DETECTORS[..DEFAULT_DETECTORS]),
             Some(names) => each(Some(names), |name| detector(name, source))?,
         },
+    })
+}
+
+fn output(written: Option<&OutputWritten>, source: Option<&Source>) -> Result<Output, ConfigError> {
+    const MIB: u64 = 1 << 20;
+    let empty = OutputWritten::default();
+    let written = written.unwrap_or(&empty);
+    if let Some(size) = written.max_file_mb.as_ref().filter(|size| size.value == 0) {
+        let allowed = format!("a number from 1 to {}", u64::MAX / MIB);
+        let problem = ConfigProblem::OutOfRange { value: 0, allowed };
+        return Err(fail(source, size, "runner.output.max_file_mb", problem));
+    }
+    Ok(Output {
+        ansi: value(&written.ansi, Ansi::Keep),
+        progress: value(&written.progress, Progress::Keep),
+        combined: written.combined.unwrap_or(false),
+        timestamps: value(&written.timestamps, Timestamps::None),
+        max_file: written.max_file_mb.as_ref().map(|size| size.value.saturating_mul(MIB)),
+        rotate_files: value(&written.rotate_files, 0),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The `[runner]` part after resolution: the shell, the policy, and what is masked in output.
 
-use crate::words::{Encoding, Executor, Multiline};
+use crate::words::{Ansi, Encoding, Executor, Multiline, Progress, Timestamps};
 use ringfence_policy::{EnvAllowlist, Policy, PolicyMode, Rule};
 use std::path::PathBuf;
 
@@ -25,6 +25,8 @@ pub struct Runner {
     pub redaction_patterns: Vec<String>,
     /// How masking works.
     pub redaction: Redaction,
+    /// What becomes of output beside masking.
+    pub output: Output,
     /// Own patterns that are masked.
     pub detectors: Vec<CustomDetector>,
     /// Command rules, in order.
@@ -62,6 +64,24 @@ pub struct Redaction {
     pub encodings: Vec<Encoding>,
     /// Built-in patterns that are masked, each one of [`DETECTORS`](crate::DETECTORS).
     pub detectors: Vec<String>,
+}
+
+/// What becomes of output beside masking. What is passed through to the caller's own streams, events and transcripts are
+/// not touched by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Control sequences in results and files.
+    pub ansi: Ansi,
+    /// Lines that are drawn over, in results and files.
+    pub progress: Progress,
+    /// Whether the result has both streams in one, in order, too.
+    pub combined: bool,
+    /// The time before each line, in files.
+    pub timestamps: Timestamps,
+    /// Largest file that a stream is written to, in bytes. `None`: the profile's `max_output`.
+    pub max_file: Option<u64>,
+    /// Full files that are kept beside the present one. 0: there is one file, whose middle is dropped.
+    pub rotate_files: u32,
 }
 
 /// An own pattern.

@@ -150,6 +150,38 @@ words! {
 }
 
 words! {
+    /// What becomes of terminal control sequences (colours, cursor movements).
+    Ansi {
+        /// They stay.
+        Keep = "keep",
+        /// They are taken out.
+        Strip = "strip",
+    }
+}
+
+words! {
+    /// What becomes of a line that is drawn over and over, as progress bars are.
+    Progress {
+        /// Every state of it stays.
+        Keep = "keep",
+        /// Only the last state stays.
+        Collapse = "collapse",
+    }
+}
+
+words! {
+    /// Which time stands before each line.
+    Timestamps {
+        /// None.
+        None = "none",
+        /// Date and time in UTC.
+        Utc = "utc",
+        /// Seconds since the start.
+        Elapsed = "elapsed",
+    }
+}
+
+words! {
     /// A derived form of a secret that is masked too.
     Encoding {
         /// Base64, at any alignment, both alphabets.

@@ -10,7 +10,9 @@ mod profile;
 mod runner;
 
 pub(crate) use profile::{ProfileWritten, UnixSocketsWritten};
-pub(crate) use runner::{DetectorWritten, RedactionWritten, RuleWritten, RunnerWritten};
+pub(crate) use runner::{
+    DetectorWritten, OutputWritten, RedactionWritten, RuleWritten, RunnerWritten,
+};
 
 use crate::located::At;
 use schemars::JsonSchema;

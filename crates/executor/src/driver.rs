@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringfence_network::{Account, GatewayEvent};
-use ringfence_output_capture::Activity;
+use ringfence_output_capture::{Activity, Combined, LiveRedaction};
 use ringfence_policy::ReasonCode;
 use ringfence_resource_limits::{LimitHit, LimitedResource, Usage};
 use ringfence_sandbox::{
@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use crate::aftermath::{Aftermath, Found};
+use crate::captured;
 use crate::complaints::{self, Tail};
 use crate::conclude::{Conclusion, Seen, conclude};
 use crate::control::Control;
@@ -30,6 +31,7 @@ use crate::denials::{self, Denial, Denials};
 use crate::error::RunError;
 use crate::event::{Clock, Connection, EventKind, RunStarted};
 use crate::feed::Feed;
+use crate::masking::masked;
 use crate::outcome::{Captured, Outcome, OutcomeKind, Reached, Reason};
 use crate::outlet::{News, Outlet};
 use crate::prepared::Prepared;
@@ -49,6 +51,16 @@ pub(crate) struct About {
     pub(crate) backend: Backend,
     pub(crate) enforcement: Enforcement,
     pub(crate) warnings: Vec<String>,
+    pub(crate) redaction: LiveRedaction,
+    /// Where both streams are kept in order, if they are.
+    pub(crate) combined: Option<Combined>,
+}
+
+impl About {
+    /// A text with its secrets masked, those that were added meanwhile, too.
+    fn redact(&self, text: &[u8]) -> String {
+        masked(self.redaction.stream(), text).0
+    }
 }
 
 /// One run on its way.
@@ -247,7 +259,7 @@ impl Driver {
                 false => self.announce_denial(denial),
             };
         }
-        let denial = denials::from_kernel(denied, |text| self.about.prepared.redact(text));
+        let denial = denials::from_kernel(denied, |text| self.about.redact(text));
         self.announce_denial(denial);
     }
 
@@ -389,19 +401,20 @@ impl Driver {
             usage: self.seen.usage,
             stdout: stdout.captured,
             stderr: stderr.captured,
+            combined: self.about.combined.as_ref().map(|all| captured::interleaved(&all.take())),
         }
     }
 
     /// What was made or changed where it must not be, and is set right.
     fn take_violations(&mut self, found: &Found, warnings: &mut Vec<String>) {
         for violation in &found.violations {
-            let redact = |text: &[u8]| self.about.prepared.redact(text);
+            let redact = |text: &[u8]| self.about.redact(text);
             let path = violation.path.as_os_str().as_encoded_bytes();
             let denial = denials::undone(path, redact);
             warnings.push(redact(violation.to_string().as_bytes()));
             self.announce_denial(denial);
         }
-        let redact = |text: &String| self.about.prepared.redact(text.as_bytes());
+        let redact = |text: &String| self.about.redact(text.as_bytes());
         warnings.extend(found.warnings.iter().map(redact));
     }
 
@@ -461,7 +474,7 @@ impl Driver {
         self.seen.status = Some(ExitStatus::Exited(code));
         Reason {
             code: ringfence_policy::ReasonCode::SpawnFailed,
-            message: self.about.prepared.redact(failure.to_string().as_bytes()),
+            message: self.about.redact(failure.to_string().as_bytes()),
             hint: Some(hint.to_owned()),
         }
     }

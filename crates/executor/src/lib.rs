@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod aftermath;
+mod captured;
 mod complaints;
 mod conclude;
 mod control;
@@ -22,6 +23,7 @@ mod denials;
 mod driver;
 mod error;
 mod event;
+mod event_text;
 mod explain;
 mod feed;
 mod json;
@@ -38,6 +40,8 @@ mod running;
 mod spawn;
 mod spec;
 mod stdin;
+mod terminal;
+mod typist;
 mod watch;
 
 pub use denials::{Denial, DenialSource};
@@ -45,7 +49,7 @@ pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Connection, Event, EventKind, Output, RunStarted, Stream};
 pub use explain::{Explanation, explain};
 pub use masking::MaskingError;
-pub use outcome::{Captured, Kept, Outcome, OutcomeKind, Reached, Reason};
+pub use outcome::{Captured, Interleaved, Kept, Outcome, OutcomeKind, Reached, Reason};
 pub use outlet::OutletError;
 pub use prepared::Prepared;
 pub use request::{Capture, Command, EnvChange, OutputEvents, RunRequest, Stdin};

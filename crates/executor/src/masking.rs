@@ -2,7 +2,7 @@
 
 use ringfence_config::{Encoding as ConfigEncoding, Multiline as ConfigMultiline, Runner};
 use ringfence_output_capture::{
-    CustomPattern, Detector, Encoding, Multiline, PatternError, RedactionOptions, Secret,
+    CustomPattern, Detector, Encoding, Multiline, PatternError, RedactionOptions, Redactor, Secret,
     UnknownDetector, is_key_name,
 };
 
@@ -16,6 +16,15 @@ pub enum MaskingError {
     /// An own pattern is no regular expression, or too large a one.
     #[error("`runner.detectors` has a pattern that cannot be used")]
     Pattern(#[from] PatternError),
+}
+
+/// A text through a stream of its own, and how much of it was masked; bytes that are not UTF-8 are
+/// replaced.
+pub(crate) fn masked(mut redactor: Redactor, text: &[u8]) -> (String, u64) {
+    let mut out = Vec::with_capacity(text.len());
+    redactor.push(text, &mut out);
+    redactor.finish(&mut out);
+    (String::from_utf8_lossy(&out).into_owned(), redactor.count())
 }
 
 /// What to mask and how; a pattern that is a name masks values, any other is a secret itself.

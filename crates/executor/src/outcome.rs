@@ -80,8 +80,11 @@ pub struct Outcome {
     pub usage: Usage,
     /// The command's standard output.
     pub stdout: Captured,
-    /// The command's standard error.
+    /// The command's standard error. Of a command with a terminal everything is in `stdout`.
     pub stderr: Captured,
+    /// Both streams in one, when that was asked for; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combined: Option<Interleaved>,
 }
 
 impl Outcome {
@@ -112,6 +115,7 @@ impl Outcome {
             usage: Usage::default(),
             stdout: Captured::default(),
             stderr: Captured::default(),
+            combined: None,
         }
     }
 }
@@ -158,9 +162,35 @@ pub struct Captured {
     pub redactions: u64,
     /// Bytes that went over the cap and were dropped from the middle.
     pub dropped_bytes: u64,
+    /// Line ends among them; absent when nothing was dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_lines: u64,
     /// What was kept.
     #[serde(flatten)]
     pub kept: Kept,
+}
+
+/// What was kept of both streams, in the order in which it was read.
+///
+/// Two pipes have no common order: what a command writes to both within a few microseconds may
+/// change places.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Interleaved {
+    /// Bytes in [`Interleaved::kept`], after redaction, not counting the mark of a cut.
+    pub kept_bytes: u64,
+    /// Bytes that went over the cap and were dropped from the middle.
+    pub dropped_bytes: u64,
+    /// Line ends among them; absent when nothing was dropped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_lines: u64,
+    /// What was kept.
+    #[serde(flatten)]
+    pub kept: Kept,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What was kept of a stream.
@@ -228,9 +258,11 @@ mod tests {
                 kept_bytes: 120,
                 redactions: 1,
                 dropped_bytes: 0,
+                dropped_lines: 0,
                 kept: Kept::Text("…".into()),
             },
             stderr: Captured::default(),
+            combined: None,
         };
         check(
             &outcome,

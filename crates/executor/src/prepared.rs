@@ -7,8 +7,8 @@
 
 use std::path::PathBuf;
 
-use ringfence_config::{Environment, Mode, Profile, Resolved, Runner};
-use ringfence_output_capture::{Redaction, Secret};
+use ringfence_config::{Ansi, Environment, Mode, Output, Profile, Progress, Resolved, Runner};
+use ringfence_output_capture::{PlainText, Redaction, Redactor, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
 use ringfence_sandbox::{Backend, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
@@ -180,12 +180,31 @@ impl Prepared {
         Refusal { verdict, code, hint }
     }
 
+    /// What of a stream is kept for the outcome and in files.
+    #[must_use]
+    pub fn plain_text(&self) -> PlainText {
+        let output = &self.runner.output;
+        PlainText {
+            strip_ansi: output.ansi == Ansi::Strip,
+            collapse_lines: output.progress == Progress::Collapse,
+        }
+    }
+
+    /// What becomes of output beside masking.
+    #[must_use]
+    pub fn output(&self) -> &Output {
+        &self.runner.output
+    }
+
+    /// A new redacted stream, for sinks that take something out of what they are given and so must
+    /// mask it again.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        self.redaction.stream()
+    }
+
     fn masked(&self, text: &[u8]) -> (String, u64) {
-        let mut redactor = self.redaction.stream();
-        let mut out = Vec::with_capacity(text.len());
-        redactor.push(text, &mut out);
-        redactor.finish(&mut out);
-        (String::from_utf8_lossy(&out).into_owned(), redactor.count())
+        masking::masked(self.redaction.stream(), text)
     }
 }
 

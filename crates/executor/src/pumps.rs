@@ -1,52 +1,109 @@
-//! The command's two output streams, each pumped on a thread of the runtime's blocking pool.
+//! The command's output, each stream pumped on a thread of the runtime's blocking pool.
 //!
 //! A run holds two of those threads until its streams are at their end; a runtime with fewer
-//! makes runs wait for each other.
+//! makes runs wait for each other. A terminal is one stream, and the second thread is the one that
+//! types into it.
 //!
 //! The trap: a pipe ends when its last writer is gone, which may be long after the command. So the
 //! pumps are told to stop when the tree is empty, and also when the run is dropped, since a
 //! runtime that shuts down waits for its blocking threads.
 
-use std::io::{self, PipeReader};
-use std::os::fd::OwnedFd;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ringfence_output_capture::{
-    Activity, CallbackSink, Kept as Pumped, Observer, PumpOptions, Redactor, Sink, SinkFailure,
-    StopToken, StreamReport, enlarge, pump,
+    Activity, Broadcast, CallbackSink, Channel, Combined, LiveRedaction, Observer, PlainSink,
+    PlainText, PumpOptions, Sink, SinkFailure, StopToken, StreamReport, enlarge, pump,
 };
 use ringfence_resource_limits::{LimitHit, LimitedResource};
+use ringfence_sandbox::TerminalSize;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::captured::{self, warnings};
 use crate::error::RunError;
-use crate::event::{EventKind, Output, Stream};
+use crate::event::{EventKind, Stream};
+use crate::event_text::EventText;
 use crate::feed::Feed;
-use crate::outcome::{Captured, Kept};
+use crate::outcome::Captured;
 use crate::request::Capture;
+use crate::terminal::{Screen, Terminal};
+use crate::typist;
 
-/// The reading ends of a run's two pipes.
-pub(crate) struct Pipes {
+/// The caller's ends of a run's streams.
+pub(crate) struct Ends {
     stop: StopToken,
-    stdout: PipeReader,
-    stderr: PipeReader,
+    stdout: Source,
+    stderr: Option<Source>,
+    terminal: Option<Terminal>,
 }
 
-impl Pipes {
-    /// Makes the pipes; the writing ends, of standard output and standard error, are the command's.
-    pub(crate) fn open() -> Result<(Self, [OwnedFd; 2]), RunError> {
+/// Where a stream is read from.
+enum Source {
+    Pipe(PipeReader),
+    Screen(Screen),
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Pipe(pipe) => pipe.read(buffer),
+            Self::Screen(screen) => screen.read(buffer),
+        }
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Pipe(pipe) => pipe.as_fd(),
+            Self::Screen(screen) => screen.as_fd(),
+        }
+    }
+}
+
+impl Ends {
+    /// Makes a pipe for each stream; the writing ends, of standard output and standard error, are
+    /// the command's.
+    pub(crate) fn pipes() -> Result<(Self, [OwnedFd; 2]), RunError> {
         let (stdout, command_stdout) = pipe(Stream::Stdout)?;
         let (stderr, command_stderr) = pipe(Stream::Stderr)?;
         let stop = StopToken::new().map_err(RunError::Descriptors)?;
-        Ok((Self { stop, stdout, stderr }, [command_stdout, command_stderr]))
+        let (stdout, stderr) = (Source::Pipe(stdout), Some(Source::Pipe(stderr)));
+        Ok((Self { stop, stdout, stderr, terminal: None }, [command_stdout, command_stderr]))
+    }
+
+    /// Makes what a terminal comes by; both descriptors are for the one who opens it.
+    pub(crate) fn terminal(size: TerminalSize) -> Result<(Self, [OwnedFd; 2]), RunError> {
+        let (terminal, screen, socket) = Terminal::open(size).map_err(RunError::Descriptors)?;
+        let stop = StopToken::new().map_err(RunError::Descriptors)?;
+        let second = socket.try_clone().map_err(RunError::Descriptors)?;
+        let stdout = Source::Screen(screen);
+        let ends = Self { stop, stdout, stderr: None, terminal: Some(terminal) };
+        Ok((ends, [socket, second]))
+    }
+
+    /// The terminal, if there is one.
+    pub(crate) fn as_terminal(&self) -> Option<Terminal> {
+        self.terminal.clone()
+    }
+
+    /// Types what can be read from `input` into the terminal, if there is one.
+    pub(crate) fn type_from(&self, input: OwnedFd) {
+        if let Some(terminal) = self.terminal.clone() {
+            let stop = self.stop.clone();
+            drop(spawn_blocking(move || typist::type_all(input, &terminal, &stop)));
+        }
     }
 
     /// Starts the pumps.
     pub(crate) fn pump(self, stdout: Plan, stderr: Plan) -> Pumps {
-        let start = |reader, plan| {
+        let start = |source, plan| {
             let stop = self.stop.clone();
-            Some(spawn_blocking(move || run(reader, &stop, plan)))
+            spawn_blocking(move || run(source, &stop, plan))
         };
-        let (stdout, stderr) = (start(self.stdout, stdout), start(self.stderr, stderr));
-        Pumps { stop: self.stop, stdout, stderr }
+        let stderr = self.stderr.map(|source| start(source, stderr));
+        let stdout = Some(start(self.stdout, stdout));
+        Pumps { stop: self.stop, terminal: self.terminal, stdout, stderr }
     }
 }
 
@@ -57,23 +114,30 @@ fn pipe(stream: Stream) -> Result<(PipeReader, OwnedFd), RunError> {
     Ok((reader, writer.into()))
 }
 
-/// What one stream needs besides its pipe.
+/// What one stream needs besides its source.
 pub(crate) struct Plan {
     pub(crate) stream: Stream,
-    pub(crate) redactor: Redactor,
+    pub(crate) redaction: LiveRedaction,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) capture: Capture,
     pub(crate) max_output: u64,
+    /// What of the stream is kept for the outcome.
+    pub(crate) text: PlainText,
+    /// Where both streams are kept in order, if they are.
+    pub(crate) combined: Option<Combined>,
+    /// Who watches, if anybody may.
+    pub(crate) viewers: Option<Broadcast>,
     pub(crate) activity: Activity,
     /// Where output events go, if they are wanted, and warnings.
     pub(crate) feed: Feed,
     pub(crate) output_events: bool,
 }
 
-/// The two pumps of a run. Stops them when dropped.
+/// The pumps of a run. Stops them when dropped.
 #[derive(Debug)]
 pub(crate) struct Pumps {
     stop: StopToken,
+    terminal: Option<Terminal>,
     stdout: Option<JoinHandle<Pumping>>,
     stderr: Option<JoinHandle<Pumping>>,
 }
@@ -88,14 +152,22 @@ pub(crate) struct Pumping {
 impl Pumps {
     /// Takes what is still in the pipes, and the reports.
     pub(crate) async fn finish(mut self) -> [Pumping; 2] {
-        self.stop.stop();
+        self.stop();
         [reap(self.stdout.take()).await, reap(self.stderr.take()).await]
+    }
+}
+
+impl Pumps {
+    /// There is nobody left who could write.
+    fn stop(&self) {
+        self.terminal.iter().for_each(Terminal::tree_is_empty);
+        self.stop.stop();
     }
 }
 
 impl Drop for Pumps {
     fn drop(&mut self) {
-        self.stop.stop();
+        self.stop();
     }
 }
 
@@ -108,65 +180,90 @@ async fn reap(pump: Option<JoinHandle<Pumping>>) -> Pumping {
     })
 }
 
-fn run(reader: PipeReader, stop: &StopToken, plan: Plan) -> Pumping {
-    let keep = match plan.capture {
-        Capture::Keep => plan.max_output,
-        Capture::CountOnly => 0,
-    };
-    let mut sinks = plan.sinks;
+fn run(source: Source, stop: &StopToken, mut plan: Plan) -> Pumping {
+    let (stream, redaction) = (plan.stream, plan.redaction.clone());
+    let (keeping, sinks) = (Keeping::new(&plan), sinks(&mut plan));
+    let (keep, mut sinks) = (keeping.bytes(&plan), sinks);
+    sinks.extend(keeping.sink(&plan));
+    let observer = Watcher { stream, feed: plan.feed, limit: (keep > 0).then_some(keep) };
+    let options = PumpOptions { keep, activity: Some(plan.activity) };
+    let report = pump(source, stop, redaction.stream(), options, sinks, observer);
+    Pumping { warnings: warnings(stream, &report, &redaction), captured: keeping.take(report) }
+}
+
+/// What the stream is given to beside what is kept of it.
+fn sinks(plan: &mut Plan) -> Vec<Box<dyn Sink>> {
+    let mut sinks = std::mem::take(&mut plan.sinks);
+    let channel = channel(plan.stream);
+    if let Some(combined) = &plan.combined {
+        sinks.push(plain(combined.sink(channel), plan));
+    }
+    if let Some(viewers) = &plan.viewers {
+        sinks.push(Box::new(viewers.sink(channel)));
+    }
     if plan.output_events {
-        let mut events =
-            EventText { stream: plan.stream, feed: plan.feed.clone(), held: Vec::new() };
+        let mut events = EventText::new(plan.stream, plan.feed.clone());
         sinks.push(Box::new(CallbackSink::new(move |bytes: &[u8]| events.take(bytes))));
     }
-    let observer = Watcher {
-        stream: plan.stream,
-        feed: plan.feed,
-        limit: (plan.capture == Capture::Keep).then_some(keep),
-    };
-    let options = PumpOptions { keep, activity: Some(plan.activity) };
-    let report = pump(reader, stop, plan.redactor, options, sinks, observer);
-    Pumping { warnings: warnings(plan.stream, &report), captured: captured(report, plan.capture) }
+    sinks
 }
 
-fn captured(report: StreamReport, capture: Capture) -> Captured {
-    let (dropped_bytes, kept) = match capture {
-        Capture::CountOnly => (0, Kept::default()),
-        Capture::Keep => (
-            report.dropped_bytes,
-            match report.text() {
-                Pumped::Text(text) => Kept::Text(text),
-                Pumped::Base64(text) => Kept::Base64(text),
-            },
-        ),
-    };
-    Captured {
-        bytes: report.bytes,
-        kept_bytes: report.kept_bytes,
-        redactions: report.redactions,
-        dropped_bytes,
-        kept,
+fn channel(stream: Stream) -> Channel {
+    match stream {
+        Stream::Stdout => Channel::Stdout,
+        Stream::Stderr => Channel::Stderr,
     }
 }
 
-fn warnings(stream: Stream, report: &StreamReport) -> Vec<String> {
-    let stream = stream.as_str();
-    let mut warnings: Vec<_> = report
-        .sink_errors
-        .iter()
-        .map(|f| format!("{stream} to {}: {}, {} bytes lost", f.sink, f.error, f.lost_bytes))
-        .collect();
-    if let Some(error) = &report.read_error {
-        warnings.push(format!("{stream} could not be read to its end: {error}"));
+/// What is taken out of a text before it is kept can put a secret together, so it is masked again.
+fn plain(sink: impl Sink + 'static, plan: &Plan) -> Box<dyn Sink> {
+    match plan.text {
+        PlainText { strip_ansi: false, collapse_lines: false } => Box::new(sink),
+        text => Box::new(PlainSink::new(sink, text, plan.redaction.stream())),
     }
-    if report.held_open {
-        warnings.push(format!("{stream} is still held open by a process outside the tree"));
+}
+
+/// How a stream is kept for the outcome.
+enum Keeping {
+    /// Not at all.
+    Counted,
+    /// By the pump, as it comes.
+    Exact,
+    /// As plain text, which only a sink can make.
+    Plain(Combined),
+}
+
+impl Keeping {
+    fn new(plan: &Plan) -> Self {
+        match (plan.capture, plan.text) {
+            (Capture::CountOnly, _) => Self::Counted,
+            (_, PlainText { strip_ansi: false, collapse_lines: false }) => Self::Exact,
+            _ => {
+                let cap = usize::try_from(plan.max_output).unwrap_or(usize::MAX);
+                Self::Plain(Combined::new(cap, plan.redaction.stream().mask()))
+            }
+        }
     }
-    if report.unmasked_bytes_discarded > 0 {
-        let bytes = report.unmasked_bytes_discarded;
-        warnings.push(format!("{bytes} bytes of {stream} could not be redacted and were dropped"));
+
+    /// Bytes for the pump to keep.
+    fn bytes(&self, plan: &Plan) -> u64 {
+        if matches!(self, Self::Exact) { plan.max_output } else { 0 }
     }
-    warnings
+
+    fn sink(&self, plan: &Plan) -> Option<Box<dyn Sink>> {
+        match self {
+            Self::Plain(text) => Some(plain(text.sink(channel(plan.stream)), plan)),
+            _ => None,
+        }
+    }
+
+    fn take(&self, report: StreamReport) -> Captured {
+        match self {
+            Self::Counted => captured::counted(&report),
+            Self::Exact => captured::exact(report),
+            Self::Plain(text) => captured::plain(&report, &text.take()),
+        }
+    }
 }
 
 /// Tells what a pump notices while the run goes on.
@@ -191,76 +288,5 @@ impl Observer for Watcher {
                 ended_command: false,
             }));
         }
-    }
-}
-
-/// Makes events of output, whole characters in each.
-struct EventText {
-    stream: Stream,
-    feed: Feed,
-    /// The beginning of a character whose end has not come yet: three bytes at most.
-    held: Vec<u8>,
-}
-
-impl EventText {
-    fn take(&mut self, bytes: &[u8]) {
-        if !self.feed.has_room_for(self.held.len() + bytes.len()) {
-            self.feed.lose(self.held.len() + bytes.len());
-            self.held.clear();
-            return;
-        }
-        let mut text = std::mem::take(&mut self.held);
-        text.extend_from_slice(bytes);
-        self.held = text.split_off(whole_characters(&text));
-        self.send(text);
-    }
-
-    fn send(&self, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            self.feed.push(EventKind::Output(Output { stream: self.stream, bytes }));
-        }
-    }
-}
-
-impl Drop for EventText {
-    fn drop(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        self.send(held);
-    }
-}
-
-/// How much of `bytes` does not end inside a character. Bytes that are no UTF-8 anyway are whole.
-fn whole_characters(bytes: &[u8]) -> usize {
-    let start = bytes.len().saturating_sub(3);
-    let lead = bytes[start..].iter().rposition(|&byte| byte & 0xC0 != 0x80);
-    let Some(lead) = lead.map(|at| start + at) else { return bytes.len() };
-    let length = match bytes[lead] {
-        0xC2..=0xDF => 2,
-        0xE0..=0xEF => 3,
-        0xF0..=0xF4 => 4,
-        _ => 1,
-    };
-    if lead + length > bytes.len() { lead } else { bytes.len() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_do_not_cut_characters() {
-        let check = |bytes: &[u8], expect: usize| {
-            assert_eq!(whole_characters(bytes), expect, "{bytes:?}");
-        };
-        check(b"", 0);
-        check(b"abc", 3);
-        check("aé".as_bytes(), 3);
-        check(&"aé".as_bytes()[..2], 1);
-        check(&"a€".as_bytes()[..3], 1);
-        check(&"a😀".as_bytes()[..4], 1);
-        check("a😀".as_bytes(), 5);
-        check(b"a\xff", 2);
-        check(b"a\x80\x80\x80\x80", 5);
-        check(b"\xc0", 1);
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringfence_output_capture::Sink;
-use ringfence_sandbox::Trace;
+use ringfence_sandbox::{TerminalSize, Trace};
 
 use crate::prepared::Prepared;
 
@@ -93,8 +93,14 @@ pub struct RunRequest {
     pub stderr: Vec<Box<dyn Sink>>,
     /// Which refusals are told of. Default: those of changes and connections.
     pub trace: Trace,
+    /// A pseudo-terminal of the command's own, of this size: standard input is typed into it, and
+    /// everything it shows is the command's standard output. Default: none.
+    pub terminal: Option<TerminalSize>,
     /// Whether the output is in the outcome. Default: yes.
     pub capture: Capture,
+    /// How much of the last output is kept for [`RunHandle::viewer`](crate::RunHandle::viewer), in
+    /// bytes. Default: 0, there are no viewers.
+    pub view_buffer: usize,
     /// Whether the output is in the events. Default: yes.
     pub output_events: OutputEvents,
 }
@@ -112,6 +118,8 @@ impl RunRequest {
             stdout: Vec::new(),
             stderr: Vec::new(),
             trace: Trace::Changes,
+            terminal: None,
+            view_buffer: 0,
             capture: Capture::Keep,
             output_events: OutputEvents::Send,
         }

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::{Arc, Weak};
 
-use ringfence_sandbox::Tree;
+use ringfence_output_capture::{Broadcast, LiveRedaction, RedactionWarning, Secret, Since, Viewer};
+use ringfence_sandbox::{TerminalSize, Tree};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -12,6 +13,7 @@ use crate::event::Event;
 use crate::outcome::Outcome;
 use crate::queue::Queue;
 use crate::run_id::RunId;
+use crate::terminal::Terminal;
 
 /// A run on its way. Dropping it kills the whole tree.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub struct RunHandle {
     pub(crate) id: RunId,
     pub(crate) tree: Weak<Tree>,
     pub(crate) cancel: Arc<Notify>,
+    pub(crate) redaction: LiveRedaction,
+    pub(crate) terminal: Option<Terminal>,
+    pub(crate) viewers: Option<Broadcast>,
 }
 
 impl Running {
@@ -60,6 +65,26 @@ impl Running {
     /// As there.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         self.handle.signal(signal)
+    }
+
+    /// Masks one more secret from now on; see [`RunHandle::redact`].
+    pub fn redact(&self, secret: &Secret) -> Option<RedactionWarning> {
+        self.handle.redact(secret)
+    }
+
+    /// Gives the command's terminal another size; see [`RunHandle::resize`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn resize(&self, size: TerminalSize) -> io::Result<()> {
+        self.handle.resize(size)
+    }
+
+    /// Watches the output; see [`RunHandle::viewer`].
+    #[must_use]
+    pub fn viewer(&self, since: Since) -> Option<Viewer> {
+        self.handle.viewer(since)
     }
 
     /// Kills the whole tree now; the outcome is `cancelled`.
@@ -107,6 +132,37 @@ impl RunHandle {
             Some(tree) => tree.signal(signal),
             None => Err(io::Error::new(io::ErrorKind::NotFound, "the run is over")),
         }
+    }
+
+    /// Masks one more secret in everything the command prints from now on, and in what is said of
+    /// the run. The warning says that it will not be masked, and why.
+    ///
+    /// # Caveats
+    ///
+    /// What has been passed on by now stays as it was. All secrets are compiled anew, which takes
+    /// some milliseconds for some hundred of them.
+    pub fn redact(&self, secret: &Secret) -> Option<RedactionWarning> {
+        self.redaction.add(secret)
+    }
+
+    /// Gives the command's terminal another size. Without effect when the run is over.
+    ///
+    /// # Errors
+    ///
+    /// When the command has no terminal.
+    pub fn resize(&self, size: TerminalSize) -> io::Result<()> {
+        match &self.terminal {
+            Some(terminal) => terminal.resize(size),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "the command has no terminal")),
+        }
+    }
+
+    /// Watches the output, from any point that is still kept; `None` when the request asked for no
+    /// [`view_buffer`](crate::RunRequest::view_buffer). A viewer who is slow loses its place, and
+    /// never holds up the run.
+    #[must_use]
+    pub fn viewer(&self, since: Since) -> Option<Viewer> {
+        Some(self.viewers.as_ref()?.viewer(since))
     }
 
     /// Kills the whole tree now; the outcome is `cancelled`. Without effect when the run is over.

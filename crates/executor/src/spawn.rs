@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ringfence_output_capture::{Activity, Sink};
+use ringfence_output_capture::{Activity, Broadcast, Combined, LiveRedaction, Sink};
 use ringfence_resource_limits::hard_ceiling;
 use ringfence_sandbox::{
     Backend, Enforcement, Files, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree,
@@ -26,9 +26,9 @@ use crate::feed::Feed;
 use crate::outlet::Outlet;
 use crate::prepared::Prepared;
 use crate::process::{arguments, program, variables};
-use crate::pumps::{self, Pipes};
+use crate::pumps::{self, Ends};
 use crate::queue::Queue;
-use crate::request::{OutputEvents, RunRequest};
+use crate::request::{Capture, OutputEvents, RunRequest};
 use crate::run_id::RunId;
 use crate::running::{RunHandle, Running};
 use crate::stdin;
@@ -62,7 +62,10 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         }
     };
     let stdin = stdin::open(request.stdin)?;
-    let (pipes, [stdout, stderr]) = Pipes::open()?;
+    let (ends, [stdout, stderr]) = match request.terminal {
+        Some(size) => Ends::terminal(size)?,
+        None => Ends::pipes()?,
+    };
     let stdio = Stdio { stdin: stdin.fd, stdout, stderr };
 
     let clock = Clock::start();
@@ -76,11 +79,19 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
             return Err(error);
         }
     };
-    drop(stdio);
+    let Stdio { stdin: input, .. } = stdio;
+    ends.type_from(input);
     let watched = prepared.limits_of(sandbox.backend()).watched;
     let tree = Arc::new(tree);
     aftermath.of(Arc::clone(&tree));
-    let mut about = about(&prepared, run, shown, process.cwd, sandbox);
+    let redaction = LiveRedaction::of(prepared.redaction.clone());
+    let combined = combined(&request.prepared, request.capture);
+    let viewers = (request.view_buffer > 0).then(|| Broadcast::new(request.view_buffer));
+    let mut about = About {
+        redaction: redaction.clone(),
+        combined: combined.clone(),
+        ..about(&prepared, run, shown, process.cwd, sandbox)
+    };
     about.warnings.extend(missing.into_iter().chain(earlier));
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
 
@@ -89,8 +100,11 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let activity = Activity::new();
     let plan = |stream: Stream, sinks: Vec<Box<dyn Sink>>| pumps::Plan {
         stream,
-        redactor: prepared.redaction.stream(),
+        redaction: redaction.clone(),
         sinks,
+        text: prepared.plain_text(),
+        combined: combined.clone(),
+        viewers: viewers.clone(),
         capture: request.capture,
         max_output: prepared.profile.max_output,
         activity: activity.clone(),
@@ -98,14 +112,15 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         output_events: request.output_events == OutputEvents::Send,
     };
     let tail = Tail::default();
-    let mut stderr_sinks = request.stderr;
-    stderr_sinks.push(tail.sink());
-    let [stdout, stderr] =
-        [plan(Stream::Stdout, request.stdout), plan(Stream::Stderr, stderr_sinks)];
+    let (mut stdout, mut stderr) = (request.stdout, request.stderr);
+    // A terminal shows complaints with everything else.
+    if ends.as_terminal().is_some() { &mut stdout } else { &mut stderr }.push(tail.sink());
+    let [stdout, stderr] = [plan(Stream::Stdout, stdout), plan(Stream::Stderr, stderr)];
 
     let cancel = Arc::new(Notify::new());
     let (id, tree) = (about.run, Arc::downgrade(&tree));
-    let handle = RunHandle { id, tree, cancel: Arc::clone(&cancel) };
+    let (cancel_too, terminal) = (Arc::clone(&cancel), ends.as_terminal());
+    let handle = RunHandle { id, tree, cancel: cancel_too, redaction, terminal, viewers };
     let driver = Driver {
         about,
         control,
@@ -113,7 +128,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         clock,
         deadlines: deadlines(&prepared, clock),
         watch: Watch::new(clock.started(), watched),
-        pumps: Some(pipes.pump(stdout, stderr)),
+        pumps: Some(ends.pump(stdout, stderr)),
         activity,
         feeding: stdin.rest.map(stdin::Rest::feed),
         feed,
@@ -142,7 +157,16 @@ fn about(
         warnings: known.collect(),
         sandbox,
         cwd,
+        redaction: LiveRedaction::of(prepared.redaction.clone()),
+        combined: None,
     }
+}
+
+/// Where both streams are kept in order, when that is asked for and anything is kept.
+fn combined(prepared: &Prepared, capture: Capture) -> Option<Combined> {
+    let wanted = prepared.output().combined && capture == Capture::Keep;
+    let cap = usize::try_from(prepared.profile.max_output).unwrap_or(usize::MAX);
+    wanted.then(|| Combined::new(cap, prepared.mask()))
 }
 
 fn deadlines(prepared: &Prepared, clock: Clock) -> Deadlines {
@@ -237,6 +261,7 @@ pub(crate) fn process(request: &RunRequest) -> Result<(Process, Vec<String>), Ru
         linger: LINGER.max(prepared.profile.grace),
         temp: None,
         proxy: None,
+        terminal: request.terminal,
     };
     let warn =
         |name: &OsStr| format!("variable `{}` was to be passed and is not set", name.display());

@@ -269,6 +269,16 @@ pub enum Step {
     },
     /// Final: the three descriptors of the command take their places.
     Stdio,
+    /// Final, instead of [`Step::Stdio`]: a new pseudo-terminal, of the devpts the command sees,
+    /// becomes the controlling terminal of the session and the three descriptors. Its master,
+    /// and after it a descriptor of the command's side, are sent over the second of the given
+    /// descriptors, which is a socket.
+    Terminal {
+        /// Width in characters.
+        columns: u16,
+        /// Height in lines.
+        rows: u16,
+    },
     /// Final: change the working directory.
     Chdir {
         /// Where to.
@@ -319,6 +329,7 @@ impl Step {
             Self::RulesetEnforce { .. } => Op::RulesetEnforce,
             Self::Seccomp { .. } => Op::Seccomp,
             Self::Stdio => Op::Stdio,
+            Self::Terminal { .. } => Op::Terminal,
             Self::Chdir { .. } => Op::Chdir,
             Self::CloseOthers => Op::CloseOthers,
             Self::Exec { .. } => Op::Exec,
@@ -493,6 +504,7 @@ fn words(step: &Step) -> [u64; 6] {
         }
         Step::RulesetEnforce { ruleset } => [ruleset.0.into(), 0, 0, 0, 0, 0],
         Step::Rlimit { resource, soft, hard } => [u64::from(*resource), *soft, *hard, 0, 0, 0],
+        Step::Terminal { columns, rows } => [u64::from(*columns), u64::from(*rows), 0, 0, 0, 0],
         Step::Exec { candidates, args, env } => {
             [candidates.len() as u64, args.len() as u64, env.len() as u64, 0, 0, 0]
         }
@@ -648,6 +660,9 @@ impl fmt::Display for Step {
                 write!(f, "load the system call filter ({} instructions{heard})", program.len())
             }
             Self::Stdio => f.write_str("take the three standard descriptors"),
+            Self::Terminal { columns, rows } => {
+                write!(f, "open a terminal of {columns} columns and {rows} rows")
+            }
             Self::Chdir { path } => write!(f, "change to directory `{}`", path.display()),
             Self::CloseOthers => f.write_str("close every other descriptor"),
             Self::Exec { candidates, .. } => {

@@ -20,13 +20,10 @@ const SHALLOW: u8 = 2;
 /// The state in which nothing has begun.
 pub(crate) const ROOT: u32 = 0;
 
-/// One needle: its bytes, what ends with it, and whether it is to be held back while it is incomplete.
+/// One needle: its bytes, and what has to be around it.
 #[derive(Debug)]
 pub(crate) struct Needle<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Bits that a state ending this needle carries.
-    pub(crate) payload: u32,
-    pub(crate) holds: bool,
     /// Only of interest with one of these bytes before it; empty for any. A hint for the filter.
     pub(crate) before: &'a [u8],
     /// Only of interest with bytes of these sets after it, one a byte. A hint for the filter.
@@ -34,9 +31,9 @@ pub(crate) struct Needle<'a> {
 }
 
 impl<'a> Needle<'a> {
-    /// A needle that is held back and may stand anywhere.
+    /// A needle that may stand anywhere.
     pub(crate) fn plain(bytes: &'a [u8]) -> Self {
-        Self { bytes, payload: 0, holds: true, before: &[], after: &[] }
+        Self { bytes, before: &[], after: &[] }
     }
 }
 
@@ -45,12 +42,10 @@ impl<'a> Needle<'a> {
 pub(crate) struct State {
     /// Length of the longest needle that ends here; 0 for none.
     pub(crate) longest: u32,
-    /// How many of the last bytes may be the beginning of a needle that is to be held back.
+    /// How many of the last bytes may be the beginning of a needle that is not complete.
     pub(crate) hold: u32,
     /// How many of the last bytes are the beginning of any needle.
     pub(crate) depth: u32,
-    /// The payloads of all needles that end here.
-    pub(crate) payload: u32,
 }
 
 /// The automaton; it holds the needles, and is zeroed when dropped.
@@ -220,7 +215,7 @@ struct Trie {
     states: Vec<State>,
     children: Vec<Vec<(u8, u32)>>,
     fail: Vec<u32>,
-    /// Whether a needle that is held back continues from this state.
+    /// Whether a needle continues from this state.
     live: Vec<bool>,
 }
 
@@ -235,12 +230,11 @@ impl Trie {
         for needle in needles {
             let mut at = 0;
             for &byte in needle.bytes {
-                trie.live[at as usize] |= needle.holds;
+                trie.live[at as usize] = true;
                 at = trie.child_or_new(at, classes[usize::from(byte)]);
             }
             let end = &mut trie.states[at as usize];
             end.longest = end.depth;
-            end.payload |= needle.payload;
         }
         trie
     }
@@ -284,7 +278,6 @@ impl Trie {
                 let from = self.states[fail as usize];
                 let own = &mut self.states[child as usize];
                 own.longest = own.longest.max(from.longest);
-                own.payload |= from.payload;
                 own.hold = if self.live[child as usize] { own.depth } else { from.hold };
             }
         }

@@ -22,7 +22,7 @@ const MIN_FORM: usize = 6;
 pub(crate) type Needles = BTreeSet<Form>;
 
 /// One byte string to look for; zeroed when dropped.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Form(Vec<u8>);
 
 impl Deref for Form {
@@ -39,17 +39,18 @@ impl Drop for Form {
     }
 }
 
-/// All needles of `secrets`, without repetition, and what will not be masked.
-pub(crate) fn needles<'a>(
+/// Adds the needles of `secrets`, the first of which is number `first` of its list, and gives what will not be masked.
+pub(crate) fn add_needles<'a>(
     secrets: impl IntoIterator<Item = &'a Secret>,
+    first: usize,
     options: &RedactionOptions,
-) -> (Needles, Vec<RedactionWarning>) {
-    let mut needles = Needles::new();
+    needles: &mut Needles,
+) -> Vec<RedactionWarning> {
     let mut warnings = Vec::new();
-    for (index, secret) in secrets.into_iter().enumerate() {
+    for (number, secret) in (first..).zip(secrets) {
         let name = || match secret.name() {
             Some(name) => format!("secret `{name}`"),
-            None => format!("secret number {}", index + 1),
+            None => format!("secret number {number}"),
         };
         let value = secret.expose();
         let trimmed = value.trim_ascii();
@@ -62,10 +63,10 @@ pub(crate) fn needles<'a>(
                 min_length: options.min_length,
             });
         } else {
-            add_value(value, options, &mut needles);
+            add_value(value, options, needles);
         }
     }
-    (needles, warnings)
+    warnings
 }
 
 fn add_value(value: &[u8], options: &RedactionOptions, needles: &mut Needles) {
@@ -124,6 +125,16 @@ fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// All needles of `secrets`, without repetition, and what will not be masked.
+    fn needles<'a>(
+        secrets: impl IntoIterator<Item = &'a Secret>,
+        options: &RedactionOptions,
+    ) -> (Needles, Vec<RedactionWarning>) {
+        let mut needles = Needles::new();
+        let warnings = add_needles(secrets, 1, options, &mut needles);
+        (needles, warnings)
+    }
 
     fn plain() -> RedactionOptions {
         RedactionOptions {

@@ -4,6 +4,8 @@
 //! cut needs: whole characters and whole masks. The trap: only at the end is it known whether anything was dropped,
 //! so the last bytes of the first part are given up late.
 
+use crate::pieces::count_lines;
+
 /// At most `cap` bytes of a stream: the first half and the last half, and a count of what was between.
 #[derive(Debug)]
 pub(crate) struct HeadTail {
@@ -29,11 +31,16 @@ pub(crate) struct Cut {
 
 impl HeadTail {
     pub(crate) fn new(cap: u64, mask: &[u8]) -> Self {
-        let tail_cap = usize::try_from(cap / 2).unwrap_or(usize::MAX);
+        Self::with_tail(cap, u64::MAX, mask)
+    }
+
+    /// With at most `most` bytes of the end, so that the beginning has more than half of the cap.
+    pub(crate) fn with_tail(cap: u64, most: u64, mask: &[u8]) -> Self {
+        let tail = most.min(cap / 2);
         Self {
             mask: mask.to_vec(),
-            head_cap: cap - cap / 2,
-            tail_cap,
+            head_cap: cap - tail,
+            tail_cap: usize::try_from(tail).unwrap_or(usize::MAX),
             skipped: 0,
             head: Vec::new(),
             tail: Ring::default(),
@@ -86,27 +93,27 @@ impl HeadTail {
     /// As [`HeadTail::cut`], as one text with a note between the parts.
     pub(crate) fn assemble(&mut self) -> Vec<u8> {
         let cut = self.cut();
-        join(&cut.head, &cut.tail, cut.dropped)
+        join(cut.head, &cut.tail, (cut.dropped, cut.dropped_lines))
     }
 }
 
-/// Head, a note of what is missing, tail.
-pub(crate) fn join(head: &[u8], tail: &[u8], dropped: u64) -> Vec<u8> {
-    let mut all = Vec::with_capacity(head.len() + tail.len() + 64);
-    all.extend_from_slice(head);
-    if dropped > 0 {
-        all.extend_from_slice(format!("\n[… {dropped} bytes dropped …]\n").as_bytes());
-    }
+/// Head, a note of how many bytes and lines are missing, tail. The head is grown in place: a large one is moved by the
+/// kernel and never there twice.
+pub(crate) fn join(head: Vec<u8>, tail: &[u8], dropped: (u64, u64)) -> Vec<u8> {
+    let mut all = head;
+    let note = match dropped {
+        (0, _) => String::new(),
+        (bytes, 0) => format!("\n[… {bytes} bytes dropped …]\n"),
+        (bytes, lines) => format!("\n[… {bytes} bytes dropped, {lines} lines …]\n"),
+    };
+    all.reserve_exact(note.len() + tail.len());
+    all.extend_from_slice(note.as_bytes());
     all.extend_from_slice(tail);
     all
 }
 
-fn count_lines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&b| b == b'\n').count() as u64
-}
-
 /// The longest length of `head` that ends neither inside a character nor inside a mask.
-fn clean_end(head: &[u8], mask: &[u8]) -> usize {
+pub(crate) fn clean_end(head: &[u8], mask: &[u8]) -> usize {
     let broken = (1..mask.len()).rev().find(|&n| head.ends_with(&mask[..n])).unwrap_or(0);
     let end = head.len() - broken;
     let window = &head[end.saturating_sub(3)..end];
@@ -115,7 +122,7 @@ fn clean_end(head: &[u8], mask: &[u8]) -> usize {
 }
 
 /// The least offset in `tail` that is neither inside a character nor inside a mask.
-fn clean_start(tail: &[u8], mask: &[u8]) -> usize {
+pub(crate) fn clean_start(tail: &[u8], mask: &[u8]) -> usize {
     let broken =
         (1..mask.len()).rev().find(|&n| tail.starts_with(&mask[mask.len() - n..])).unwrap_or(0);
     let continuation = |b: &&u8| (0x80..0xc0).contains(*b);

@@ -9,7 +9,7 @@
 use crate::automaton::Needle;
 
 /// Shortest needle that can be filtered for, in bytes.
-const MIN_NEEDLE: usize = 3;
+const MIN_NEEDLE: usize = 2;
 const MAX_STRIDE: usize = 8;
 /// How far into a needle the grams may be taken from.
 const MAX_OFFSET: usize = 24;
@@ -29,6 +29,26 @@ pub(crate) struct Prefilter {
     gram: usize,
     stride: usize,
     back: usize,
+    candidates: Candidates,
+}
+
+/// A needle that a hit may belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    cell: u32,
+    /// Its number in the list of needles.
+    pub(crate) needle: u16,
+    /// How far after the beginning of the needle the hit is; before it, where it is known by the byte before.
+    pub(crate) offset: i16,
+}
+
+/// What the grams were made of, for those who want to know which needle a hit may be.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// In the order of their cells.
+    list: Vec<Candidate>,
+    /// For each cell, 1 more than the place of its first candidate, or 0.
+    heads: Vec<u32>,
 }
 
 /// For each hash of a gram a byte: a bit for each further hash that occurs. Sized so that few cells are in use.
@@ -72,6 +92,7 @@ impl Prefilter {
         let shortest = patterns.iter().map(Pattern::len).min()?;
         let gram = match shortest {
             0..MIN_NEEDLE => return None,
+            2 => 2,
             3..=4 => 3,
             5..=8 => 4,
             9..=10 => 5,
@@ -89,30 +110,81 @@ impl Prefilter {
             gram,
             stride,
             back: 0,
+            candidates: Candidates::default(),
         };
         patterns.iter().zip(windows).for_each(|(pattern, at)| filter.insert(pattern, at));
         Some(filter)
+    }
+
+    /// As [`Prefilter::new`], and knows for each hit which needles it may belong to.
+    pub(crate) fn with_candidates(needles: &[Needle<'_>], fold: bool) -> Option<Self> {
+        let mut filter = Self::new(needles, fold)?;
+        let (_, bits) = filter.table.cells();
+        let mut list = Vec::new();
+        for (number, needle) in (0..).zip(needles) {
+            let pattern = Pattern { needle, fold };
+            let first = pattern.best_window(filter.gram + filter.stride - 1);
+            for at in first..first + filter.stride {
+                let before = usize::from(!needle.before.is_empty());
+                let offset = at as i16 - before as i16;
+                filter.each_gram(&pattern, at, 0, 0, &mut |hash| {
+                    let cell = (hash >> (64 - bits)) as u32;
+                    list.push(Candidate { cell, needle: number, offset });
+                });
+            }
+        }
+        list.sort_unstable();
+        list.dedup();
+        let mut heads = vec![0; 1 << bits];
+        for (place, candidate) in list.iter().enumerate().rev() {
+            heads[candidate.cell as usize] = place as u32 + 1;
+        }
+        filter.candidates = Candidates { list, heads };
+        Some(filter)
+    }
+
+    /// The needles that a hit at `at` may belong to.
+    #[inline]
+    pub(crate) fn candidates(&self, text: &[u8], at: usize) -> impl Iterator<Item = Candidate> {
+        let cell = self.hash(word(&text[at..])) >> (64 - self.candidates.heads.len().ilog2());
+        let first = self.candidates.heads[cell as usize] as usize;
+        let list = self.candidates.list.get(first.wrapping_sub(1)..).unwrap_or_default();
+        list.iter().copied().take_while(move |candidate| u64::from(candidate.cell) == cell)
+    }
+
+    /// Distance between two places that are looked at.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
     }
 
     /// Inserts the grams of the window of `pattern` at `offset`.
     fn insert(&mut self, pattern: &Pattern<'_>, offset: usize) {
         let before = usize::from(!pattern.needle.before.is_empty());
         self.back = self.back.max((offset + self.stride - 1).saturating_sub(before));
+        let mut hashes = Vec::new();
         for at in offset..offset + self.stride {
-            self.insert_gram(pattern, at, 0, 0);
+            self.each_gram(pattern, at, 0, 0, &mut |hash| hashes.push(hash));
+        }
+        let (cells, bits) = self.table.cells();
+        for hash in hashes {
+            cells[(hash >> (64 - bits)) as usize] |= second(hash);
         }
     }
 
-    /// Inserts all grams at `at` that begin with the `done` bytes of `word`.
-    fn insert_gram(&mut self, pattern: &Pattern<'_>, at: usize, word: u64, done: usize) {
+    /// The hashes of all grams at `at` that begin with the `done` bytes of `word`.
+    fn each_gram(
+        &self,
+        pattern: &Pattern<'_>,
+        at: usize,
+        word: u64,
+        done: usize,
+        each: &mut impl FnMut(u64),
+    ) {
         if done == self.gram {
-            let hash = self.hash(word);
-            let (cells, bits) = self.table.cells();
-            cells[(hash >> (64 - bits)) as usize] |= second(hash);
-            return;
+            return each(self.hash(word));
         }
         for &byte in pattern.bytes(at + done) {
-            self.insert_gram(pattern, at, word | (u64::from(byte) << (8 * done)), done + 1);
+            self.each_gram(pattern, at, word | (u64::from(byte) << (8 * done)), done + 1, each);
         }
     }
 
@@ -279,6 +351,7 @@ mod tests {
     #[test]
     fn finds_a_needle_at_every_offset() {
         for needle in [
+            "ab",
             "abc",
             "abcd",
             "hunter2",
@@ -301,7 +374,7 @@ mod tests {
 
     #[test]
     fn too_short_needles_have_no_filter() {
-        assert!(Prefilter::new(&[Needle::plain(b"ab")], false).is_none());
+        assert!(Prefilter::new(&[Needle::plain(b"a")], false).is_none());
         assert!(Prefilter::new(&[], false).is_none());
     }
 }

@@ -2,28 +2,41 @@
 //!
 //! One pump a stream, on a thread of its own; it blocks. It never stops reading while there is a writer, because a
 //! command whose output is not read stands still, and one whose pipe is closed dies: a failed sink, a reached cap, a
-//! fault in masking are counted and reading goes on. It does not know when to stop; [`StopToken`] tells it. The trap:
-//! the end of a pipe comes when the *last* writer is gone, which may be a daemon that outlives the command.
+//! fault in masking are counted and reading goes on. It does not know when to stop; [`StopToken`] tells it. The reader
+//! may be the master of a pseudo-terminal as well, whose end is an error of its own kind.
+//!
+//! The trap: the end of a pipe comes when the *last* writer is gone, which may be a daemon that outlives the command.
+//! After the stop the pump takes what is there, waits a short grace for the end, and then says who holds the pipe.
 
 use crate::activity::Activity;
-use crate::keep::HeadTail;
+use crate::holders;
 use crate::redactor::Redactor;
 use crate::report::{SinkFailure, StreamReport};
 use crate::sink::Sink;
 use crate::stop::StopToken;
+use crate::stream::{Sieve, Stream};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// First size of the read buffer: a full pipe as the kernel makes it.
-const READ_MIN: usize = 64 * 1024;
-/// Largest size of the read buffer: a full pipe as large as an ordinary user may make it (pipe(7)).
-const READ_MAX: usize = 1024 * 1024;
+/// First size of the read buffer: a page, since most commands write little or nothing.
+const READ_MIN: usize = 4 * 1024;
+/// Largest size of the read buffer: larger ones are not faster, and there are two a run.
+const READ_MAX: usize = 256 * 1024;
 /// Bytes read after the stop at most: more than a pipe holds, and an end even when somebody goes on writing.
 const DRAIN_MAX: u64 = 16 * 1024 * 1024;
+/// Reads after the grace at most. Each takes all there is or fills the buffer, so this many take all that is in a pipe
+/// of the largest size, and a drip that never ends is left.
+const LATE_READS: u32 = 32;
+/// A read below this while output streams in is a waste: the writer is woken for a handful of bytes.
+const SHORT_READ: usize = 32 * 1024;
+/// Output streams in when this many reads follow each other within [`NAP`].
+const STREAMING: u32 = 16;
+/// How long more output is let gather while it streams in; too short to be noticed at a terminal.
+const NAP: Duration = Duration::from_micros(200);
 
 /// How one stream is pumped.
 #[derive(Clone, Debug)]
@@ -46,9 +59,10 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// Pumps `reader` until its end, or until `stop` is used and the pipe is empty.
+/// Pumps `reader` until its end, or until `stop` is used, the pipe is empty and the grace is over.
 ///
-/// Each piece is masked, kept as far as the cap allows, and handed to all sinks before the next is read.
+/// Each piece is masked, kept as far as the cap allows, and handed to all sinks before the next is read. A panic in a
+/// sink, in the observer or in masking does not end the reading and does not leave this function.
 pub fn pump(
     reader: impl AsFd + Read,
     stop: &StopToken,
@@ -61,25 +75,6 @@ pub fn pump(
     pump_through(reader, stop, redactor, &mask, options, sinks, observer)
 }
 
-/// What a stream goes through; a redactor, but for the tests of what happens when one fails.
-trait Sieve {
-    fn push(&mut self, input: &[u8], out: &mut Vec<u8>);
-    fn finish(&mut self, out: &mut Vec<u8>);
-    fn count(&self) -> u64;
-}
-
-impl Sieve for Redactor {
-    fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        Redactor::push(self, input, out);
-    }
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        Redactor::finish(self, out);
-    }
-    fn count(&self) -> u64 {
-        Redactor::count(self)
-    }
-}
-
 fn pump_through<S: Sieve, O: Observer>(
     mut reader: impl AsFd + Read,
     stop: &StopToken,
@@ -90,61 +85,81 @@ fn pump_through<S: Sieve, O: Observer>(
     observer: O,
 ) -> StreamReport {
     let mut stream = Stream::new(sieve, mask, options, sinks, observer);
-    let mut buffer = Zeroizing::new(Vec::new());
-    let mut drained = 0;
-    loop {
-        if drained > DRAIN_MAX {
+    match read_all(&mut reader, stop, |bytes| stream.take(bytes)) {
+        Ok(End::Closed) => {}
+        Ok(End::Held) => {
             stream.report.held_open = true;
-            break;
+            stream.report.held_by = holders::of_pipe(&reader);
         }
-        match wait(&reader, stop) {
-            Ok(Wait::Readable) => {}
-            Ok(Wait::Stopped) => {
-                stream.report.held_open = true;
-                break;
-            }
-            Err(error) => {
-                stream.report.read_error = Some(error.to_string());
-                break;
-            }
-        }
-        grow(&mut buffer, stream.last_read);
-        match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => {
-                stream.take(&buffer[..count]);
-                drained += if stop.is_stopped() { count as u64 } else { 0 };
-            }
-            Err(error) if retry(&error) => {}
-            // A pseudo-terminal's way to say that nobody has the other side open.
-            Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => break,
-            Err(error) => {
-                stream.report.read_error = Some(error.to_string());
-                break;
-            }
-        }
+        Err(error) => stream.report.read_error = Some(error.to_string()),
     }
     stream.end()
 }
 
-enum Wait {
-    /// There are bytes, or the end.
-    Readable,
-    /// There are none, and none are to be waited for.
-    Stopped,
+/// How the reading ended.
+enum End {
+    /// Nobody can write any more.
+    Closed,
+    /// Somebody still can.
+    Held,
 }
 
-fn wait(reader: &impl AsFd, stop: &StopToken) -> io::Result<Wait> {
-    let mut fds = [
-        PollFd::new(reader.as_fd(), PollFlags::POLLIN),
-        PollFd::new(stop.as_fd(), PollFlags::POLLIN),
-    ];
+fn read_all(
+    reader: &mut (impl AsFd + Read),
+    stop: &StopToken,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<End> {
+    let mut buffer = Zeroizing::new(vec![0; READ_MIN]);
+    let mut pace = Pace::default();
+    let (mut drained, mut late) = (0, 0);
+    while drained <= DRAIN_MAX && late <= LATE_READS {
+        if !wait(reader, stop)? {
+            return Ok(End::Held);
+        }
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(End::Closed),
+            Ok(count) => {
+                take(&buffer[..count]);
+                if stop.is_stopped() {
+                    drained += count as u64;
+                    late += u32::from(stop.rest_of_grace().is_some_and(|rest| rest.is_zero()));
+                } else {
+                    pace.rest(count);
+                }
+                grow(&mut buffer, count);
+            }
+            Err(error) if retry(&error) => {}
+            // A pseudo-terminal's way to say that nobody has the other side open.
+            Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => {
+                return Ok(End::Closed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(End::Held)
+}
+
+/// Waits for bytes or the end; false when there are none and none are to be waited for.
+fn wait(reader: &impl AsFd, stop: &StopToken) -> io::Result<bool> {
     loop {
-        match poll(&mut fds, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
+        let over = stop.rest_of_grace();
+        let timeout = over.map_or(PollTimeout::NONE, |rest| {
+            // Rounded up, so that a rest of less than a millisecond is no busy loop.
+            let millis = rest.as_micros().div_ceil(1000);
+            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds = [
+            PollFd::new(reader.as_fd(), PollFlags::POLLIN),
+            PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+        ];
+        // After the stop its descriptor is always readable.
+        let watched = if over.is_some() { &mut fds[..1] } else { &mut fds[..] };
+        match poll(watched, timeout) {
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
-            Ok(_) if fds[0].any().unwrap_or(true) => return Ok(Wait::Readable),
-            Ok(_) => return Ok(Wait::Stopped),
+            Ok(_) if watched[0].any().unwrap_or(true) => return Ok(true),
+            Ok(_) if over.is_some_and(|rest| rest.is_zero()) => return Ok(false),
+            Ok(_) => {}
         }
     }
 }
@@ -153,138 +168,33 @@ fn retry(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
-/// Grows the buffer when the last read filled it: most commands write little.
+/// Grows the buffer when the last read filled it.
 fn grow(buffer: &mut Zeroizing<Vec<u8>>, last_read: usize) {
-    if buffer.is_empty() || (last_read == buffer.len() && buffer.len() < READ_MAX) {
-        let size = if buffer.is_empty() { READ_MIN } else { buffer.len() * 4 };
-        *buffer = Zeroizing::new(vec![0; size]);
+    if last_read == buffer.len() && buffer.len() < READ_MAX {
+        *buffer = Zeroizing::new(vec![0; (buffer.len() * 16).min(READ_MAX)]);
     }
 }
 
-struct Stream<S, O> {
-    sieve: S,
-    observer: O,
-    activity: Option<Activity>,
-    sinks: Vec<(Box<dyn Sink>, Option<SinkFailure>)>,
-    kept: HeadTail,
-    keep: u64,
-    out: Vec<u8>,
-    sanitized: u64,
-    last_read: usize,
-    broken: bool,
-    report: StreamReport,
+/// Notices a command that writes line after line, and lets its lines gather.
+///
+/// One system call a line costs the command more than its work does, and each read wakes it. What has been read is
+/// delivered before a rest, and a rest comes only in the middle of much output, so a prompt never waits for one.
+#[derive(Default)]
+struct Pace {
+    last: Option<Instant>,
+    quick: u32,
 }
 
-impl<S: Sieve, O: Observer> Stream<S, O> {
-    fn new(
-        sieve: S,
-        mask: &[u8],
-        options: PumpOptions,
-        sinks: Vec<Box<dyn Sink>>,
-        observer: O,
-    ) -> Self {
-        Self {
-            sieve,
-            observer,
-            activity: options.activity,
-            sinks: sinks.into_iter().map(|sink| (sink, None)).collect(),
-            kept: HeadTail::new(options.keep, mask),
-            keep: options.keep,
-            out: Vec::new(),
-            sanitized: 0,
-            last_read: 0,
-            broken: false,
-            report: StreamReport::default(),
+impl Pace {
+    fn rest(&mut self, count: usize) {
+        let now = Instant::now();
+        let quick = self.last.is_some_and(|last| now.duration_since(last) < 2 * NAP);
+        self.quick = if quick && count < SHORT_READ { self.quick + 1 } else { 0 };
+        self.last = Some(now);
+        if self.quick > STREAMING {
+            std::thread::sleep(NAP);
+            self.last = Some(Instant::now());
         }
-    }
-
-    fn take(&mut self, input: &[u8]) {
-        self.last_read = input.len();
-        self.report.bytes += input.len() as u64;
-        if let Some(activity) = &self.activity {
-            activity.touch();
-        }
-        self.observer.read(input.len() as u64);
-        self.sieve(input.len(), |sieve, out| sieve.push(input, out));
-        self.deliver();
-    }
-
-    /// Runs a part of the masking; after a fault nothing more goes through it, since what it held is unknown.
-    fn sieve(&mut self, bytes: usize, work: impl FnOnce(&mut S, &mut Vec<u8>)) {
-        if !self.broken {
-            let (sieve, out) = (&mut self.sieve, &mut self.out);
-            match catch_unwind(AssertUnwindSafe(|| work(sieve, out))) {
-                Ok(()) => return,
-                Err(_) => {
-                    self.broken = true;
-                    self.out.clear();
-                }
-            }
-        }
-        self.report.unmasked_bytes_discarded += bytes as u64;
-    }
-
-    fn deliver(&mut self) {
-        let was_over = self.sanitized > self.keep;
-        self.sanitized += self.out.len() as u64;
-        if self.sanitized > self.keep && !was_over {
-            self.observer.over_cap();
-        }
-        self.kept.push(&self.out);
-        if !self.out.is_empty() {
-            for (sink, failure) in &mut self.sinks {
-                let result = if failure.is_none() { sink.write(&self.out) } else { Ok(()) };
-                note(sink.as_ref(), failure, result, self.out.len(), &mut self.observer);
-            }
-        }
-        self.out.clear();
-    }
-
-    fn end(mut self) -> StreamReport {
-        self.sieve(0, |sieve, out| sieve.finish(out));
-        if self.broken {
-            let discarded = self.report.unmasked_bytes_discarded;
-            self.out.extend_from_slice(
-                format!("[capture failed, {discarded} bytes dropped]").as_bytes(),
-            );
-        }
-        self.deliver();
-        for (sink, failure) in &mut self.sinks {
-            if failure.is_none() {
-                let result = sink.finish();
-                note(sink.as_ref(), failure, result, 0, &mut self.observer);
-            }
-        }
-        let cut = self.kept.cut();
-        self.report.kept_bytes = (cut.head.len() + cut.tail.len()) as u64;
-        (self.report.head, self.report.tail) = (cut.head, cut.tail);
-        (self.report.dropped_bytes, self.report.dropped_lines) = (cut.dropped, cut.dropped_lines);
-        self.report.redactions = self.sieve.count();
-        self.report.sink_errors =
-            self.sinks.into_iter().filter_map(|(_, failure)| failure).collect();
-        self.report
-    }
-}
-
-fn note(
-    sink: &dyn Sink,
-    failure: &mut Option<SinkFailure>,
-    result: io::Result<()>,
-    bytes: usize,
-    observer: &mut impl Observer,
-) {
-    if let (None, Err(error)) = (&failure, &result) {
-        let new = SinkFailure {
-            sink: sink.name(),
-            error: error.to_string(),
-            errno: error.raw_os_error(),
-            lost_bytes: 0,
-        };
-        observer.sink_failed(&new);
-        *failure = Some(new);
-    }
-    if let Some(failure) = failure {
-        failure.lost_bytes += bytes as u64;
     }
 }
 

@@ -7,8 +7,9 @@
 
 use crate::automaton::Needle;
 use crate::detect::{DetectState, Detection};
-use crate::forms::{Needles, needles};
+use crate::forms::{Needles, add_needles};
 use crate::hits::Hits;
+use crate::live::LiveRedaction;
 use crate::options::{RedactionOptions, RedactionWarning};
 use crate::scanner::{Cursor, Scanner};
 use crate::secret::Secret;
@@ -28,9 +29,13 @@ const SHORT: usize = 8;
 pub struct Redaction(Arc<Plan>);
 
 struct Plan {
-    mask: Vec<u8>,
+    options: RedactionOptions,
+    /// What the scanners look for; kept for redactions that look for more.
+    needles: Needles,
+    /// Secrets that were given for it, for the numbers in warnings.
+    given: usize,
     literals: Vec<Scanner>,
-    detection: Detection,
+    detection: Arc<Detection>,
 }
 
 impl fmt::Debug for Redaction {
@@ -47,13 +52,34 @@ impl Redaction {
         S::Item: std::borrow::Borrow<Secret>,
     {
         let secrets: Vec<S::Item> = secrets.into_iter().collect();
-        let (needles, warnings) = needles(secrets.iter().map(std::borrow::Borrow::borrow), options);
-        let plan = Plan {
-            mask: options.mask.clone(),
-            literals: scanners(&needles, options.case_insensitive),
-            detection: Detection::new(options),
-        };
-        (Self(Arc::new(plan)), warnings)
+        let mut needles = Needles::new();
+        let given = secrets.iter().map(std::borrow::Borrow::borrow);
+        let warnings = add_needles(given, 1, options, &mut needles);
+        let detection = Arc::new(Detection::new(options));
+        (Self::of(needles, secrets.len(), options.clone(), detection), warnings)
+    }
+
+    fn of(
+        needles: Needles,
+        given: usize,
+        options: RedactionOptions,
+        detection: Arc<Detection>,
+    ) -> Self {
+        let literals = scanners(&needles, options.case_insensitive);
+        Self(Arc::new(Plan { options, needles, given, literals, detection }))
+    }
+
+    /// The same with further secrets, and what of them will not be masked; the detectors are shared.
+    pub(crate) fn with<'s>(
+        &self,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> (Self, Vec<RedactionWarning>) {
+        let (plan, mut count) = (&self.0, 0);
+        let mut needles = plan.needles.clone();
+        let counted = secrets.into_iter().inspect(|_| count += 1);
+        let warnings = add_needles(counted, plan.given + 1, &plan.options, &mut needles);
+        let (given, detection) = (plan.given + count, Arc::clone(&plan.detection));
+        (Self::of(needles, given, plan.options.clone(), detection), warnings)
     }
 
     /// A redaction that masks nothing.
@@ -63,7 +89,12 @@ impl Redaction {
 
     /// A new stream.
     pub fn stream(&self) -> Redactor {
+        self.stream_of(None)
+    }
+
+    pub(crate) fn stream_of(&self, live: Option<Follow>) -> Redactor {
         Redactor {
+            live,
             plan: Arc::clone(&self.0),
             buffer: Zeroizing::new(Vec::new()),
             done: 0,
@@ -89,6 +120,8 @@ fn scanners(needles: &Needles, fold: bool) -> Vec<Scanner> {
 /// beginning of a secret.
 pub struct Redactor {
     plan: Arc<Plan>,
+    /// Where to look for secrets that are added while the stream is on.
+    live: Option<Follow>,
     /// Context, bytes that wait, and new bytes.
     buffer: Zeroizing<Vec<u8>>,
     /// The bytes of the buffer that have been written or masked.
@@ -96,6 +129,12 @@ pub struct Redactor {
     literals: Vec<Cursor>,
     detect: DetectState,
     hits: Hits,
+}
+
+/// A redaction that may change, and which state of it a stream has.
+pub(crate) struct Follow {
+    pub(crate) redaction: LiveRedaction,
+    pub(crate) version: u64,
 }
 
 impl fmt::Debug for Redactor {
@@ -107,6 +146,7 @@ impl fmt::Debug for Redactor {
 impl Redactor {
     /// Takes the next bytes of the stream and appends to `out` what can leave.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        self.catch_up();
         if self.plan.literals.is_empty() && self.plan.detection.is_empty() {
             return out.extend_from_slice(input);
         }
@@ -118,6 +158,7 @@ impl Redactor {
 
     /// The stream is over: appends the rest to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.catch_up();
         self.advance(true, out);
     }
 
@@ -128,12 +169,44 @@ impl Redactor {
 
     /// The text that stands for a secret.
     pub fn mask(&self) -> &[u8] {
-        &self.plan.mask
+        &self.plan.options.mask
     }
 
     /// Bytes that wait because they may be the beginning of a secret.
     pub fn held(&self) -> usize {
         self.buffer.len() - self.done
+    }
+
+    /// Takes over the secrets that were added since the last call.
+    fn catch_up(&mut self) {
+        let Some(follow) = &mut self.live else { return };
+        if let Some(newer) = follow.redaction.newer_than(&mut follow.version) {
+            self.switch(newer);
+        }
+    }
+
+    /// Goes on with another set of literals. What the old one held, and what it masked of something that may still go
+    /// on, is scanned again by the new one.
+    fn switch(&mut self, redaction: Redaction) {
+        let begun = self.first_begun();
+        self.plan = redaction.0;
+        self.literals = vec![Cursor::starting_at(begun); self.plan.literals.len()];
+        for (scanner, cursor) in self.plan.literals.iter().zip(&mut self.literals) {
+            let (hits, done) = (&mut self.hits, self.done);
+            // A hit that begins before `done` begins in what is masked, and makes that mask longer.
+            scanner.scan(cursor, &self.buffer, |found| {
+                if found.end > done {
+                    hits.add(found.end - found.longest, found.end);
+                }
+            });
+        }
+    }
+
+    /// The first byte of the buffer that may belong to a literal that is not complete.
+    fn first_begun(&self) -> usize {
+        let pairs = self.plan.literals.iter().zip(&self.literals);
+        let hold = pairs.map(|(scanner, cursor)| scanner.hold(cursor)).max().unwrap_or(0);
+        self.done.min(self.buffer.len() - hold)
     }
 
     fn advance(&mut self, end: bool, out: &mut Vec<u8>) {
@@ -154,7 +227,7 @@ impl Redactor {
         if end {
             settled = self.buffer.len();
         }
-        self.done = self.hits.write(&self.buffer, self.done, settled, &plan.mask, out);
+        self.done = self.hits.write(&self.buffer, self.done, settled, &plan.options.mask, out);
         self.compact();
     }
 
@@ -174,6 +247,8 @@ impl Redactor {
     /// Drops what is settled, but for the context, once it is worth the move.
     fn compact(&mut self) {
         let needed = self.done.min(self.detect.needs()).saturating_sub(CONTEXT);
+        // A stream whose secrets may change looks at what has begun again, even where that is masked already.
+        let needed = if self.live.is_some() { needed.min(self.first_begun()) } else { needed };
         if needed < BLOCK / 2 {
             return;
         }

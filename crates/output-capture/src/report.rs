@@ -26,6 +26,8 @@ pub struct StreamReport {
     pub tail: Vec<u8>,
     /// Whether somebody still had the pipe open for writing when reading was stopped.
     pub held_open: bool,
+    /// The processes that had it open, as far as they could be seen; at most eight.
+    pub held_by: Vec<u32>,
     /// Sinks that failed, and what they missed.
     pub sink_errors: Vec<SinkFailure>,
     /// Why reading ended before the end of the stream, when it did.
@@ -56,20 +58,32 @@ pub enum Kept {
     Base64(String),
 }
 
+impl Kept {
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(other) => {
+                Self::Base64(base64::engine::general_purpose::STANDARD.encode(other.as_bytes()))
+            }
+        }
+    }
+}
+
 impl StreamReport {
     /// What was kept, as one piece: where the middle is missing, a line says how many bytes it had.
     pub fn text(&self) -> Kept {
-        match String::from_utf8(self.kept()) {
-            Ok(text) => Kept::Text(text),
-            Err(other) => {
-                Kept::Base64(base64::engine::general_purpose::STANDARD.encode(other.as_bytes()))
-            }
-        }
+        Kept::of(self.kept())
+    }
+
+    /// As [`StreamReport::text`], for the last reader: what was kept is not copied, and is not here any more.
+    pub fn take_text(&mut self) -> Kept {
+        let (head, tail) = (std::mem::take(&mut self.head), std::mem::take(&mut self.tail));
+        Kept::of(join(head, &tail, (self.dropped_bytes, self.dropped_lines)))
     }
 
     /// As [`StreamReport::text`], as bytes.
     pub fn kept(&self) -> Vec<u8> {
-        join(&self.head, &self.tail, self.dropped_bytes)
+        join(self.head.clone(), &self.tail, (self.dropped_bytes, self.dropped_lines))
     }
 }
 

@@ -29,8 +29,6 @@ pub(crate) struct Found {
     pub(crate) end: usize,
     /// Length of the longest needle that ends here.
     pub(crate) longest: usize,
-    /// Payloads of all needles that end here.
-    pub(crate) payload: u32,
 }
 
 impl Scanner {
@@ -45,7 +43,7 @@ impl Scanner {
     /// Scans the part of `buffer` that is new since the last call.
     pub(crate) fn scan(&self, cursor: &mut Cursor, buffer: &[u8], mut found: impl FnMut(Found)) {
         let mut found = |end: usize, state: &State| {
-            found(Found { end, longest: state.longest as usize, payload: state.payload });
+            found(Found { end, longest: state.longest as usize });
         };
         if let Some(filter) = &self.filter {
             self.skim(filter, cursor, buffer, &mut found);
@@ -109,6 +107,11 @@ impl Default for Cursor {
 }
 
 impl Cursor {
+    /// Nothing has begun, and what is before `at` is not looked at.
+    pub(crate) fn starting_at(at: usize) -> Self {
+        Self { state: ROOT, at }
+    }
+
     /// The first `by` bytes of the buffer are gone.
     pub(crate) fn shift(&mut self, by: usize) {
         self.at -= by;

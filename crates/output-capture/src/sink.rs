@@ -34,6 +34,20 @@ pub trait Sink: Send {
     }
 }
 
+impl Sink for Box<dyn Sink> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        (**self).write(bytes)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        (**self).finish()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+}
+
 /// Writes to a file, up to a size.
 #[derive(Debug)]
 pub struct FileSink {
@@ -160,10 +174,14 @@ impl<F: FnMut(&[u8]) + Send> Sink for CallbackSink<F> {
     }
 }
 
+/// Most bytes of the last part of a capped sink: what a person reads of the end of a log, at no price in memory.
+const MAX_TAIL: u64 = 1 << 20;
+
 /// Lets the first and the last part of a stream through to another sink: at most `cap` bytes and a note of how many
 /// are missing between them.
 ///
-/// The first half is written as it comes, the second when the stream is over; until then it is in memory.
+/// The first part is written as it comes, the last when the stream is over; until then it is in memory. It is half of the
+/// cap, and one MiB at most.
 #[derive(Debug)]
 pub struct CappedSink<S> {
     sink: S,
@@ -174,7 +192,7 @@ pub struct CappedSink<S> {
 impl<S: Sink> CappedSink<S> {
     /// At most `cap` bytes go to `sink`; the cut never falls inside a `mask`.
     pub fn new(sink: S, cap: u64, mask: &[u8]) -> Self {
-        Self { sink, kept: HeadTail::new(cap, mask), passed: 0 }
+        Self { sink, kept: HeadTail::with_tail(cap, MAX_TAIL, mask), passed: 0 }
     }
 }
 

@@ -11,7 +11,7 @@ use ringfence_executor::{
     Stdin, explain, spawn,
 };
 use ringfence_output_capture::{Secret, Sink};
-use ringfence_sandbox::Trace;
+use ringfence_sandbox::{TerminalSize, Trace};
 
 use crate::cache::Wanted;
 use crate::error::Error;
@@ -31,7 +31,9 @@ pub struct RunBuilder {
     stdout: Vec<Box<dyn Sink>>,
     stderr: Vec<Box<dyn Sink>>,
     trace: Trace,
+    terminal: Option<TerminalSize>,
     capture: Capture,
+    view_buffer: usize,
     output_events: OutputEvents,
 }
 
@@ -48,7 +50,9 @@ impl RunBuilder {
             stdout: Vec::new(),
             stderr: Vec::new(),
             trace: Trace::Changes,
+            terminal: None,
             capture: Capture::Keep,
+            view_buffer: 0,
             output_events: OutputEvents::Send,
         }
     }
@@ -105,6 +109,34 @@ impl RunBuilder {
     /// cost time with every file that is opened.
     pub fn trace(mut self, trace: Trace) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// Gives the command a pseudo-terminal of its own: standard input is typed into it, and all it
+    /// shows is standard output. Default: none.
+    pub fn terminal(mut self, size: TerminalSize) -> Self {
+        self.terminal = Some(size);
+        self
+    }
+
+    /// Keeps the last output for [`RunHandle::viewer`](crate::RunHandle::viewer), in bytes.
+    /// Default: 0, nobody may watch.
+    pub fn view_buffer(mut self, bytes: usize) -> Self {
+        self.view_buffer = bytes;
+        self
+    }
+
+    /// Keeps both streams in one text, too, in the order in which they came: `combined` of the
+    /// outcome. Default: as the config says.
+    pub fn combined(mut self) -> Self {
+        self.wanted.overrides.combined = true;
+        self
+    }
+
+    /// Takes control sequences and the earlier states of progress bars out of what is kept.
+    /// Default: as the config says.
+    pub fn plain(mut self) -> Self {
+        self.wanted.overrides.plain = true;
         self
     }
 
@@ -204,7 +236,9 @@ impl RunBuilder {
         request.stdout = self.stdout;
         request.stderr = self.stderr;
         request.trace = self.trace;
+        request.terminal = self.terminal;
         request.capture = self.capture;
+        request.view_buffer = self.view_buffer;
         request.output_events = self.output_events;
         Ok(request)
     }

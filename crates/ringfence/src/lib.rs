@@ -64,7 +64,8 @@ pub use ringfence_sandbox as sandbox;
 pub use ringfence_workspace as workspace;
 
 pub use ringfence_executor::{
-    Capture, Captured, Event, EventKind, Explanation, Kept, Outcome, OutcomeKind, OutputEvents,
-    RunError, RunHandle, RunId, Running, Stdin,
+    Capture, Captured, Event, EventKind, Explanation, Interleaved, Kept, Outcome, OutcomeKind,
+    OutputEvents, RunError, RunHandle, RunId, Running, Stdin,
 };
-pub use ringfence_output_capture::{Secret, Sink};
+pub use ringfence_output_capture::{Secret, Seen, Since, Sink, Viewer};
+pub use ringfence_sandbox::TerminalSize;

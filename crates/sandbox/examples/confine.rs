@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         linger: Duration::from_millis(100),
         temp: None,
         proxy: None,
+        terminal: None,
     };
     if env::var_os("SHOW_PLAN").is_some() {
         print!("{}", sandbox.plan_text(&process)?);

@@ -61,7 +61,7 @@ pub use ringfence_launcher::{SocketService, Tree, flush_reaper};
 pub use sandbox::Sandbox;
 pub use spec::{
     Confinement, FileView, Files, NameService, Network, Overlay, Process, Program, ReadScope,
-    Rlimit, SandboxSpec, Stdio, Trace, UnixSockets,
+    Rlimit, SandboxSpec, Stdio, TerminalSize, Trace, UnixSockets,
 };
 pub use unheld::{Before, Unheld};
 

@@ -193,6 +193,19 @@ pub struct Process {
     /// The port of the host's loopback that a gateway listens on, for a sandbox without a network of its own
     /// (see [`Sandbox::wants_proxy`](crate::Sandbox::wants_proxy)).
     pub proxy: Option<u16>,
+    /// A pseudo-terminal of the command's own, of this size. Its master, and with it
+    /// a descriptor of the command's side, are sent over [`Stdio::stdout`], which must be a socket
+    /// then; the other two are not used. Linux only.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Width in characters.
+    pub columns: u16,
+    /// Height in lines.
+    pub rows: u16,
 }
 
 /// The three descriptors the command gets, and no others.

@@ -101,6 +101,7 @@ fn process(cwd: &Path, program: &str, args: &[&str]) -> Process {
         linger: Duration::from_millis(20),
         temp: None,
         proxy: None,
+        terminal: None,
     }
 }
 

@@ -17,6 +17,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, UnitError> {
     parse_duration(text)
 }
 
+pub(super) fn speed(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(speed) if speed > 0.0 => Ok(speed),
+        _ => Err("not a number above 0"),
+    }
+}
+
 pub(super) fn size(text: &str) -> Result<ByteSize, UnitError> {
     ByteSize::parse(text)
 }

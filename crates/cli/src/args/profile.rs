@@ -2,7 +2,7 @@
 
 use super::parse::{duration, size, words};
 use clap::Args;
-use ringfence::config::{AllowEntry, ByteSize, FsMode, NetworkMode, Overrides};
+use ringfence::config::{AllowEntry, ByteSize, FsMode, NetworkMode, Overrides, Timestamps};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,6 +63,16 @@ pub(crate) struct ProfileArgs {
     /// How much is kept of each captured stream, in the result and in files; more is counted and dropped from the middle.
     #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
     max_output: Option<ByteSize>,
+
+    /// No control sequences, and of progress bars the last state only, in results and files.
+    #[arg(long, help_heading = "Output")]
+    plain: bool,
+    /// Both streams in one text, too, in the result (`combined`).
+    #[arg(long, help_heading = "Output")]
+    combined: bool,
+    /// The time before each line of files.
+    #[arg(long, value_name = "TIME", help_heading = "Output", value_parser = words(Timestamps::ALL, Timestamps::as_str))]
+    timestamps: Option<Timestamps>,
 }
 
 impl ProfileArgs {
@@ -84,6 +94,9 @@ impl ProfileArgs {
             open_files: self.open_files,
             file_size: self.file_size,
             max_output: self.max_output,
+            plain: self.plain,
+            combined: self.combined,
+            timestamps: self.timestamps,
         }
     }
 }

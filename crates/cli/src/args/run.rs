@@ -80,6 +80,12 @@ pub(crate) struct StreamArgs {
     /// Where its standard input comes from: null, inherit or a file [default: inherit; null with --json].
     #[arg(long, value_name = "null|inherit|FILE", help_heading = "Output")]
     pub(crate) stdin: Option<StdinArg>,
+    /// Give the command a pseudo-terminal of its own; everything it shows is its standard output.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) tty: bool,
+    /// Record the output with its times, as it happens, for `ringfence replay`: JSON Lines, or asciicast v2 with --tty.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) transcript: Option<PathBuf>,
     /// Write events to this file as they happen, one JSON object a line.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) events: Option<PathBuf>,

@@ -138,7 +138,10 @@ fn values_are_refused_where_they_are_typed() {
         &["run", "--pids", "many", "-c", "x"],
         "error: invalid value 'many' for '--pids <N>': invalid digit found in string",
     );
-    refused(&["run", "--tty", "-c", "x"], "error: unexpected argument '--tty' found");
+    refused(
+        &["replay", "--speed", "0", "x"],
+        "error: invalid value '0' for '--speed <N>': not a number above 0",
+    );
     refused(&["report", "x"], "error: unrecognized subcommand 'report'");
 }
 
@@ -160,6 +163,7 @@ fn help_texts() {
         "doctor",
         "diff",
         "apply",
+        "replay",
         "discard",
         "init",
         "schema",

@@ -18,8 +18,9 @@ use ringfence_policy::AllowEntry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Kept bytes of each stream when nothing else is said: 16 MiB holds any log a person reads, twice over, in a small machine's memory.
-const MAX_OUTPUT: u64 = 16 << 20;
+/// Kept bytes of each stream when nothing else is said: more than a person reads, and both streams of a run together with
+/// everything it needs beside them stay below 8 MiB of memory.
+const MAX_OUTPUT: u64 = 2 << 20;
 
 /// Time from SIGTERM to SIGKILL when nothing else is said; half of what init systems and container engines allow.
 const GRACE: Duration = Duration::from_secs(5);

@@ -71,7 +71,7 @@ pub(crate) struct ProfileWritten {
     #[schemars(extend("examples" = [1024]))]
     pub(crate) max_file_size_mb: Option<At<u64>>,
     /// How much is kept of each captured stream, in MiB; more is counted and dropped from the middle.
-    #[schemars(extend("default" = 16))]
+    #[schemars(extend("default" = 2))]
     pub(crate) max_output_mb: Option<At<u64>>,
     /// Longest time of a run, in seconds. Default: no limit.
     #[schemars(extend("examples" = [900]))]

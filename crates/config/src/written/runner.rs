@@ -1,7 +1,9 @@
-//! `[runner]`, `[runner.redaction]`, `[[runner.detectors]]` and `[[runner.rules]]` as written.
+//! `[runner]`, `[runner.redaction]`, `[runner.output]`, `[[runner.detectors]]` and `[[runner.rules]]` as written.
 
 use crate::located::At;
-use crate::words::{EffectWord, Encoding, Executor, Multiline, PolicyWord};
+use crate::words::{
+    Ansi, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,6 +43,8 @@ pub(crate) struct RunnerWritten {
     pub(crate) default_profile: Option<At<String>>,
     /// How secrets are found and masked in output.
     pub(crate) redaction: Option<RedactionWritten>,
+    /// What becomes of output beside masking.
+    pub(crate) output: Option<OutputWritten>,
     /// Own patterns whose matches are masked.
     pub(crate) detectors: Option<Vec<DetectorWritten>>,
     /// Command rules, read in order: the first that matches a command decides, no match allows.
@@ -75,6 +79,34 @@ pub(crate) struct RedactionWritten {
     /// "pypi", "huggingface" and "stripe".
     #[schemars(extend("default" = ["kv", "auth_header", "aws", "github", "pem", "jwt", "url_userinfo"]))]
     pub(crate) detectors: Option<Vec<At<String>>>,
+}
+
+/// What becomes of output beside masking. What is passed through to the caller's own streams, events and transcripts are not
+/// touched by it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Output")]
+pub(crate) struct OutputWritten {
+    /// Terminal control sequences, such as colours, in results and files: "keep" or "strip".
+    #[schemars(extend("default" = "keep"))]
+    pub(crate) ansi: Option<At<Ansi>>,
+    /// Lines that are drawn over and over, as progress bars are, in results and files: "keep", or "collapse" (only their last
+    /// state stays).
+    #[schemars(extend("default" = "keep"))]
+    pub(crate) progress: Option<At<Progress>>,
+    /// Whether the result has both streams in one text, in the order in which they came, too.
+    #[schemars(extend("default" = false))]
+    pub(crate) combined: Option<bool>,
+    /// The time before each line, in files: "none", "utc" (date and time), or "elapsed" (seconds since the start).
+    #[schemars(extend("default" = "none"))]
+    pub(crate) timestamps: Option<At<Timestamps>>,
+    /// Largest file of `--stdout` and `--stderr`, in MiB. Default: what is kept of a stream (`max_output_mb`).
+    #[schemars(extend("examples" = [64]))]
+    pub(crate) max_file_mb: Option<At<u64>>,
+    /// Full files that are kept beside the present one, as FILE.1, FILE.2 and so on. With 0 there is one file, and what is too
+    /// much is dropped from its middle.
+    #[schemars(extend("default" = 0))]
+    pub(crate) rotate_files: Option<At<u32>>,
 }
 
 /// An own pattern whose matches are masked.

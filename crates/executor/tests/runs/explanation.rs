@@ -26,7 +26,7 @@ fn a_run_is_told_in_words_and_not_made() {
             "wall clock: 90 s, then SIGTERM to the whole tree, and 5 s later SIGKILL",
             "open files of a process: 64",
             "size of a file: 3 MiB",
-            "output kept of each stream: 16 MiB",
+            "output kept of each stream: 2 MiB",
         ] {
             assert!(told.limits.iter().any(|line| line == limit), "{limit}: {:?}", told.limits);
         }

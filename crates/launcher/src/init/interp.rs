@@ -8,6 +8,7 @@ use super::net;
 use super::netns;
 use super::proc;
 use super::sys::{self, Errno, new, nr};
+use super::terminal;
 use super::watch;
 use super::wire::{HANDED, Op, SLOTS, STDIO_FD, Step, Strings};
 
@@ -116,6 +117,7 @@ impl Machine {
             Op::NoNewPrivs => prctl(PR_SET_NO_NEW_PRIVS, 1, 0),
             Op::DropPrivileges => drop_privileges(),
             Op::Stdio => stdio(),
+            Op::Terminal => terminal::open(w[0] as u16, w[1] as u16),
             Op::Chdir => done(chdir(text.next()?)),
             Op::CloseOthers => self.close_others(),
             Op::Exec | Op::Seccomp => Ok(()),

@@ -12,6 +12,7 @@ mod proc;
 mod supervise;
 mod sys;
 mod tell;
+mod terminal;
 mod watch;
 mod wire;
 

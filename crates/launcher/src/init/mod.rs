@@ -15,5 +15,6 @@ pub(crate) mod proc;
 pub(crate) mod supervise;
 pub(crate) mod sys;
 pub(crate) mod tell;
+pub(crate) mod terminal;
 pub(crate) mod watch;
 pub(crate) mod wire;

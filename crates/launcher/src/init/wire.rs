@@ -134,13 +134,14 @@ pub(crate) enum Op {
     RulesetEnforce,
     Seccomp,
     Stdio,
+    Terminal,
     Chdir,
     CloseOthers,
     Exec,
 }
 
 impl Op {
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 33] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -170,6 +171,7 @@ impl Op {
         Self::RulesetEnforce,
         Self::Seccomp,
         Self::Stdio,
+        Self::Terminal,
         Self::Chdir,
         Self::CloseOthers,
         Self::Exec,

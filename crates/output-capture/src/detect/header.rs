@@ -7,7 +7,10 @@ use super::kv::{self, Opening};
 use super::runs::Run;
 use super::{Text, Verdict, words};
 
-pub(super) const ANCHORS: &[&str] = &["authorization", "bearer "];
+/// The name of the header.
+pub(super) const NAME: &str = "authorization";
+/// The scheme without a header.
+pub(super) const BARE: &str = "bearer ";
 /// Shortest credential after a header's name, in bytes.
 const MIN: usize = 6;
 /// Shortest credential after the mere word `Bearer`, in bytes; it must have a digit too.

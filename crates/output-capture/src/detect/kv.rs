@@ -9,8 +9,8 @@
 
 use super::runs::Run;
 use super::words::{
-    MAX_LOOK, SCHEMES, Style, is_code, is_placeholder, is_state, may_be_code, may_be_placeholder,
-    may_be_state,
+    MAX_LOOK, Style, is_code, is_placeholder, is_state, may_be_code, may_be_placeholder,
+    may_be_state, schemes_from,
 };
 use super::{Text, Verdict};
 
@@ -65,6 +65,8 @@ pub(super) const AFTER_KEY: &[u8] = b"=:\"'`\\]> \t0123456789";
 const MIN_VALUE: usize = 6;
 /// How far it is looked at first, in bytes.
 const FIRST_LOOK: usize = 12;
+/// Inside an unquoted value: farther from the end of a name its own value cannot begin, and no scheme can end.
+pub(super) const MAX_OPENING: usize = 32;
 /// How far a key is followed back, in bytes.
 const MAX_KEY: usize = 64;
 /// The names under which a configured name is looked for: as it is, and with `_`, `-` or nothing between its words.
@@ -99,6 +101,10 @@ pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
     };
     match opening {
         Opening::None => judge_bare(at, start, style, text),
+        // The end of a quotation: "`password=` without a value".
+        Opening::Quote(b'`') if text.get(start).is_some_and(|b| b" \t.,;:)".contains(&b)) => {
+            Verdict::No
+        }
         Opening::Quote(quote) => judge_quoted(start, Run::Quoted(quote), text),
         Opening::Escaped(quote) => judge_quoted(start, Run::Escaped(quote), text),
     }
@@ -151,17 +157,35 @@ fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t')
 }
 
-/// The text of an XML element that has the name.
+/// The text of an XML element that has the name: one line, up to the tag that ends it. `Option<Token> {` of a program
+/// and `<token>: ` of a help text look like the beginning of one.
 fn judge_element(at: usize, text: Text<'_>) -> Verdict {
-    let key = key_start(at, text);
-    if text.before(key) != Some(b'<') {
+    if text.before(key_start(at, text)) != Some(b'<') {
         return Verdict::No;
     }
-    let (end, certain) = text.skip(at + 1, MIN_VALUE, |b| Run::Element.has(b) && b != b'\n');
-    match end - at > MIN_VALUE {
-        true => Verdict::Mask { start: at + 1, from: at + 1, run: Run::Element },
-        false if certain => Verdict::No,
-        false => Verdict::Wait(at + 1),
+    let start = at + 1;
+    match text.get(start) {
+        Some(b) if b <= b' ' || b":;,.)]}>|=(".contains(&b) => return Verdict::No,
+        Some(_) => {}
+        None => return if text.end { Verdict::No } else { Verdict::Wait(start) },
+    }
+    let (end, certain) = text.skip(start, MAX_LOOK, |b| !matches!(b, b'<' | b'\n' | b'\r'));
+    let value = text.slice(start, end);
+    if end - start == MAX_LOOK {
+        let plain = !value.iter().any(u8::is_ascii_whitespace);
+        return if plain {
+            Verdict::Mask { start, from: end, run: Run::Element }
+        } else {
+            Verdict::No
+        };
+    }
+    match (text.get(end), text.get(end + 1)) {
+        (None, _) if !certain => Verdict::Wait(start),
+        (Some(b'<'), None) if !text.end => Verdict::Wait(start),
+        (Some(b'<'), Some(b'/')) if value.len() >= MIN_VALUE && !is_placeholder(value) => {
+            Verdict::Exactly { start, end }
+        }
+        _ => Verdict::No,
     }
 }
 
@@ -173,13 +197,14 @@ fn judge_quoted(start: usize, run: Run, text: Text<'_>) -> Verdict {
     };
     let (end, certain) = run.end(start, start + MAX_LOOK, text);
     let word = text.slice(start, end);
-    if word.len() >= MIN_VALUE && (scheme || !(may_be_placeholder(word) || may_be_state(word))) {
+    let open = may_be_placeholder(word) || (!scheme && may_be_state(word));
+    if word.len() >= MIN_VALUE && !open {
         return Verdict::Mask { start, from: start, run };
     }
     if !certain {
         return Verdict::Wait(start);
     }
-    if word.len() < MIN_VALUE || is_placeholder(word) || is_state(word) {
+    if word.len() < MIN_VALUE || is_placeholder(word) || (!scheme && is_state(word)) {
         return Verdict::No;
     }
     Verdict::Mask { start, from: start, run }
@@ -229,14 +254,20 @@ fn judge_word(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict 
 fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> {
     let (end, certain) = text.skip(start, 12, |b| b.is_ascii_alphabetic());
     let word = text.slice(start, end);
-    let fits = |scheme: &str| {
+    let schemes = match word.first() {
+        // Nothing is there yet, so it may become any.
+        None if !certain => return Some(Err(Verdict::Wait(start))),
+        None => return None,
+        Some(first) => schemes_from(*first),
+    };
+    let fits = |scheme: &&str| {
         let length = word.len().min(scheme.len());
         word.eq_ignore_ascii_case(&scheme.as_bytes()[..length])
     };
     if !certain {
-        return SCHEMES.iter().any(|scheme| fits(scheme)).then_some(Err(Verdict::Wait(start)));
+        return schemes.iter().any(fits).then_some(Err(Verdict::Wait(start)));
     }
-    if !SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())) {
+    if !schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes())) {
         return None;
     }
     let (next, certain) = text.skip(end, 8, is_blank);
@@ -244,12 +275,6 @@ fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> 
         return None;
     }
     Some(if certain && next < text.len() { Ok(next) } else { Err(Verdict::Wait(next)) })
-}
-
-/// Whether the name of a secret key of AWS ends at `at`.
-pub(super) fn ends_with_aws_key(at: usize, text: Text<'_>) -> bool {
-    let before = |key: &str| text.slice(at.saturating_sub(key.len()), at);
-    AWS_KEYS.iter().any(|key| before(key).eq_ignore_ascii_case(key.as_bytes()))
 }
 
 /// Where the name that ends at `at` begins.

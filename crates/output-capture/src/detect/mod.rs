@@ -7,6 +7,7 @@
 //! Deliberately not here: entropy and dictionaries, which mask commit hashes and miss passwords. The trap: a function
 //! may look only at the text, never at where the buffer happens to end, or the result depends on the reads.
 
+mod anchors;
 mod custom;
 mod header;
 mod jwt;
@@ -21,10 +22,9 @@ mod words;
 pub(crate) use custom::CustomRegex;
 pub use kind::{Detector, UnknownDetector};
 
-use crate::automaton::Needle;
 use crate::hits::Hits;
 use crate::options::RedactionOptions;
-use crate::scanner::{Cursor, Found, Scanner};
+use anchors::{Anchor, AnchorCursor, Anchors, Found};
 use custom::CustomState;
 use runs::{Run, Runs};
 
@@ -66,13 +66,18 @@ impl<'a> Text<'a> {
 
     /// The place after at most `limit` bytes from `at` on that satisfy `member`, and whether it is certain: the
     /// first byte that does not, the limit, or the end of all.
+    #[inline]
     fn skip(&self, at: usize, limit: usize, member: impl Fn(u8) -> bool) -> (usize, bool) {
-        let window = &self.bytes[at.min(self.len())..self.len().min(at.saturating_add(limit))];
-        let count = window.iter().position(|&b| !member(b));
-        match count {
-            Some(count) => (at + count, true),
-            None => (at + window.len(), window.len() == limit || self.end),
+        let stop = at.saturating_add(limit);
+        let mut next = at;
+        while next < stop {
+            match self.bytes.get(next) {
+                Some(&byte) if member(byte) => next += 1,
+                Some(_) => return (next, true),
+                None => return (next, self.end),
+            }
         }
+        (next, true)
     }
 
     /// The byte before `at`, if there is one.
@@ -85,18 +90,28 @@ impl<'a> Text<'a> {
     }
 }
 
+/// What to do at an anchor.
+#[derive(Clone, Copy, Debug)]
+enum Judge {
+    Kv,
+    Header,
+    Pem,
+    Jwt,
+    Url,
+    Token(&'static token::Format),
+}
+
 /// All detectors of a redaction, compiled.
 pub(crate) struct Detection {
-    anchors: Option<Scanner>,
+    anchors: Option<Anchors<Judge>>,
     custom: Vec<CustomRegex>,
 }
 
 /// One stream's detectors.
 #[derive(Debug)]
 pub(crate) struct DetectState {
-    /// `None` when there are no anchors.
-    cursor: Option<Cursor>,
-    found: Vec<Found>,
+    cursor: AnchorCursor,
+    found: Vec<Found<Judge>>,
     waiting: Vec<Waiting>,
     runs: Runs,
     custom: Vec<CustomState>,
@@ -105,7 +120,7 @@ pub(crate) struct DetectState {
 /// An anchor that could not be judged yet.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    detector: Detector,
+    judge: Judge,
     /// Where the anchor ends.
     at: usize,
     hold: usize,
@@ -113,25 +128,17 @@ struct Waiting {
 
 impl Detection {
     pub(crate) fn new(options: &RedactionOptions) -> Self {
-        let mut anchors: Vec<(Vec<u8>, Detector)> = Vec::new();
+        let mut anchors: Vec<Anchor<Judge>> = Vec::new();
         for &detector in &options.detectors {
-            anchors.extend(
-                anchors_of(detector)
-                    .into_iter()
-                    .map(|anchor| (anchor.as_bytes().to_vec(), detector)),
-            );
+            anchors.extend(anchors_of(detector));
         }
-        anchors.extend(
-            options
-                .names
-                .iter()
-                .flat_map(|name| kv::spellings(name))
-                .map(|name| (name, Detector::Kv)),
-        );
-        let needles: Vec<_> =
-            anchors.iter().map(|(bytes, detector)| needle(bytes, *detector)).collect();
+        let names = options.names.iter().flat_map(|name| kv::spellings(name));
+        anchors.extend(names.map(|name| key(name, Judge::Kv)));
+        // Detectors share keys; each counts once.
+        anchors.sort_by(|a, b| (&a.bytes, a.judge.rank()).cmp(&(&b.bytes, b.judge.rank())));
+        anchors.dedup_by(|a, b| a.bytes == b.bytes && a.judge.rank() == b.judge.rank());
         Self {
-            anchors: Scanner::new(&needles, true),
+            anchors: Anchors::new(anchors),
             custom: options.patterns.iter().map(|pattern| pattern.regex.clone()).collect(),
         }
     }
@@ -142,7 +149,7 @@ impl Detection {
 
     pub(crate) fn start(&self) -> DetectState {
         DetectState {
-            cursor: self.anchors.as_ref().map(|_| Cursor::default()),
+            cursor: AnchorCursor::default(),
             found: Vec::new(),
             waiting: Vec::new(),
             runs: Runs::default(),
@@ -163,34 +170,36 @@ impl Detection {
         for (regex, custom) in self.custom.iter().zip(&mut state.custom) {
             settled = settled.min(regex.advance(custom, text, hits));
         }
-        let (Some(anchors), Some(mut cursor)) = (&self.anchors, state.cursor) else {
+        let Some(anchors) = &self.anchors else {
+            state.cursor.skip_to(buffer.len());
             return settled;
         };
         state.runs.advance(text, hits);
         for waiting in std::mem::take(&mut state.waiting) {
-            state.judge(waiting.detector, waiting.at, text, hits);
+            state.judge(waiting.judge, waiting.at, text, hits);
         }
         let mut found = std::mem::take(&mut state.found);
-        anchors.scan(&mut cursor, buffer, |one| found.push(one));
-        state.cursor = Some(cursor);
+        anchors.scan(&mut state.cursor, buffer, &mut found);
+        found.sort_by_key(|one| one.end);
+        found.dedup_by(|a, b| a.end == b.end && a.judge.rank() == b.judge.rank());
         for one in found.drain(..) {
-            let mut bits = one.payload;
-            while bits != 0 {
-                state.judge(Detector::ALL[bits.trailing_zeros() as usize], one.end, text, hits);
-                bits &= bits - 1;
-            }
+            state.judge(one.judge, one.end, text, hits);
         }
         state.found = found;
         let held = state.waiting.iter().map(|waiting| waiting.hold).min().unwrap_or(settled);
-        settled.min(held).min(state.runs.settled()).min(buffer.len() - anchors.hold(&cursor))
+        settled.min(held).min(state.runs.settled()).min(buffer.len() - anchors.hold(buffer))
     }
 }
 
 impl DetectState {
-    fn judge(&mut self, detector: Detector, at: usize, text: Text<'_>, hits: &mut Hits) {
-        match judge(detector, at, text) {
+    fn judge(&mut self, judge: Judge, at: usize, text: Text<'_>, hits: &mut Hits) {
+        // A key deep inside a value that is being masked adds nothing: its own value would end where that one does.
+        if matches!(judge, Judge::Kv) && self.runs.cover(Run::Value, at, at + kv::MAX_OPENING) {
+            return;
+        }
+        match judge.at(at, text) {
             Verdict::No => {}
-            Verdict::Wait(hold) => self.waiting.push(Waiting { detector, at, hold }),
+            Verdict::Wait(hold) => self.waiting.push(Waiting { judge, at, hold }),
             Verdict::Exactly { start, end } => hits.add(start, end),
             Verdict::Mask { start, from, run } => self.runs.begin(start, from, run, text, hits),
         }
@@ -199,12 +208,13 @@ impl DetectState {
     /// The first place of the buffer that is still needed, beside the context before it.
     pub(crate) fn needs(&self) -> usize {
         let waiting = self.waiting.iter().map(|waiting| waiting.at);
-        waiting.chain(self.custom.iter().map(CustomState::needs)).min().unwrap_or(usize::MAX)
+        let custom = self.custom.iter().map(CustomState::needs);
+        waiting.chain(custom).min().unwrap_or(usize::MAX).min(self.cursor.needs())
     }
 
     /// The first `by` bytes of the buffer are gone.
     pub(crate) fn shift(&mut self, by: usize) {
-        self.cursor.iter_mut().for_each(|cursor| cursor.shift(by));
+        self.cursor.shift(by);
         self.runs.shift(by);
         self.custom.iter_mut().for_each(|custom| custom.shift(by));
         for waiting in &mut self.waiting {
@@ -214,53 +224,84 @@ impl DetectState {
     }
 }
 
-fn bit(detector: Detector) -> u32 {
-    1 << detector as u32
-}
+impl Judge {
+    fn at(self, at: usize, text: Text<'_>) -> Verdict {
+        match self {
+            Judge::Kv => kv::judge(at, text),
+            Judge::Header => header::judge(at, text),
+            Judge::Pem => pem::judge(at, text),
+            Judge::Jwt => jwt::judge(at, text),
+            Judge::Url => url::judge(at, text),
+            Judge::Token(format) => token::judge(format, at, text),
+        }
+    }
 
-/// An anchor with what is known of its surroundings.
-fn needle(bytes: &[u8], detector: Detector) -> Needle<'_> {
-    let is_key = match detector {
-        Detector::Kv | Detector::AuthHeader => !bytes.ends_with(b" "),
-        Detector::Aws => bytes.len() > token::AWS_ID_PREFIX,
-        _ => false,
-    };
-    let (before, after): (&[u8], &[&[u8]]) = match detector {
-        _ if is_key => (b"", &[kv::AFTER_KEY]),
-        Detector::UrlUserinfo => (ALNUM, &[url::AFTER]),
-        Detector::AuthHeader | Detector::Pem => (b"", &[]),
-        Detector::Jwt => (b"", &jwt::AFTER),
-        _ if bytes.len() == 3 => (b"", &[ALNUM, ALNUM]),
-        _ => (b"", &[TOKEN]),
-    };
-    let holds = !is_key && !matches!(detector, Detector::AuthHeader | Detector::UrlUserinfo);
-    Needle { bytes, payload: bit(detector), holds, before, after }
+    /// Tells those apart that are not the same.
+    fn rank(self) -> (u8, &'static str) {
+        match self {
+            Judge::Kv => (0, ""),
+            Judge::Header => (1, ""),
+            Judge::Pem => (2, ""),
+            Judge::Jwt => (3, ""),
+            Judge::Url => (4, ""),
+            Judge::Token(format) => (5, format.prefix),
+        }
+    }
 }
 
 const ALNUM: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 /// What the formats of tokens consist of.
 const TOKEN: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+=";
 
-fn anchors_of(detector: Detector) -> Vec<&'static str> {
-    match detector {
-        Detector::Kv => kv::KEYS.to_vec(),
-        Detector::AuthHeader => header::ANCHORS.to_vec(),
-        Detector::Pem => vec![pem::ANCHOR],
-        Detector::Jwt => vec![jwt::ANCHOR],
-        Detector::UrlUserinfo => vec![url::ANCHOR],
-        Detector::Aws => token::prefixes(detector).chain(kv::AWS_KEYS.iter().copied()).collect(),
-        _ => token::prefixes(detector).collect(),
-    }
+/// The anchor of a name beside which a value may stand.
+fn key(name: impl Into<Vec<u8>>, judge: Judge) -> Anchor<Judge> {
+    let after = &[kv::AFTER_KEY];
+    let (before, bytes): (&[u8], _) = (&[], name.into());
+    let (then, never_before) = (None, None);
+    Anchor { bytes, fold: true, judge, holds: false, before, after, then, never_before }
 }
 
-fn judge(detector: Detector, at: usize, text: Text<'_>) -> Verdict {
+/// An anchor that is part of the secret, so held back, and in its own case.
+fn part(
+    bytes: &str,
+    judge: Judge,
+    after: &'static [&'static [u8]],
+    then: Option<(&'static [bool; 256], usize)>,
+) -> Anchor<Judge> {
+    let never_before = match judge {
+        Judge::Token(_) => Run::Alnum.set(),
+        Judge::Jwt => Run::Dashed.set(),
+        _ => None,
+    };
+    Anchor { fold: false, holds: true, after, then, never_before, ..key(bytes, judge) }
+}
+
+fn anchors_of(detector: Detector) -> Vec<Anchor<Judge>> {
+    let keys =
+        |names: &[&str]| Vec::from_iter(names.iter().map(|name| key(name.as_bytes(), Judge::Kv)));
     match detector {
-        Detector::Kv => kv::judge(at, text),
-        Detector::AuthHeader => header::judge(at, text),
-        Detector::Pem => pem::judge(at, text),
-        Detector::Jwt => jwt::judge(at, text),
-        Detector::UrlUserinfo => url::judge(at, text),
-        Detector::Aws if kv::ends_with_aws_key(at, text) => kv::judge(at, text),
-        _ => token::judge(detector, at, text),
+        Detector::Kv => keys(kv::KEYS),
+        Detector::AuthHeader => {
+            let bare = Anchor { after: &[], ..key(header::BARE, Judge::Header) };
+            vec![key(header::NAME, Judge::Header), bare]
+        }
+        Detector::Pem => vec![part(pem::ANCHOR, Judge::Pem, &[], Some(pem::LABEL))],
+        Detector::Jwt => vec![part(jwt::ANCHOR, Judge::Jwt, &jwt::AFTER, None)],
+        Detector::UrlUserinfo => {
+            let after: &[&[u8]] = &[url::AFTER];
+            vec![Anchor { before: ALNUM, after, ..key(url::ANCHOR, Judge::Url) }]
+        }
+        _ => {
+            let of = |format: &'static token::Format| {
+                let after: &[&[u8]] =
+                    if format.prefix.len() == 3 { &[ALNUM, ALNUM] } else { &[TOKEN] };
+                part(format.prefix, Judge::Token(format), after, format.run.set().zip(Some(8)))
+            };
+            let mut anchors: Vec<_> = token::formats(detector).iter().map(of).collect();
+            if detector == Detector::Aws {
+                anchors.extend(keys(kv::AWS_KEYS));
+            }
+            anchors
+        }
     }
 }

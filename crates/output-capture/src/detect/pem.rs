@@ -1,15 +1,18 @@
 //! Private keys in PEM: from `-----BEGIN … PRIVATE KEY-----` to its end marker.
 //!
-//! All kinds of label (RSA, EC, OPENSSH, ENCRYPTED, PGP). Certificates and public keys are left alone. A key without
+//! A mention of the first line in quotes is none. All kinds of label (RSA, EC, OPENSSH, ENCRYPTED, PGP). Certificates and public keys are left alone. A key without
 //! an end is masked for 64 KiB, four times the size of the largest key in use. The trap: the end marker may be cut by
 //! two reads, so the last bytes of the previous buffer are looked at again.
 
-use super::runs::Run;
+use super::runs::{self, Run};
 use super::{Text, Verdict};
 
 pub(super) const ANCHOR: &str = "-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+/// What a label begins with: it says `PRIVATE KEY` at least.
+pub(super) const LABEL: (&[bool; 256], usize) = (&LABEL_BYTES, 8);
+static LABEL_BYTES: [bool; 256] = runs::only(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ");
 /// Longest label, in bytes.
 const MAX_LABEL: usize = 40;
 /// Longest end marker, in bytes.
@@ -17,9 +20,6 @@ const MAX_END: usize = 9 + MAX_LABEL + 5;
 
 pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
     let start = at - ANCHOR.len();
-    if text.slice(start, at) != ANCHOR.as_bytes() {
-        return Verdict::No;
-    }
     let (end, certain) = text.skip(at, MAX_LABEL, is_label);
     let (after, dashes) = text.skip(end, DASHES.len(), |b| b == b'-');
     if !certain || (!dashes && after - end < DASHES.len()) {
@@ -28,7 +28,12 @@ pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
     if after - end < DASHES.len() || !is_private(text.slice(at, end)) {
         return Verdict::No;
     }
-    Verdict::Mask { start, from: after, run: Run::Pem }
+    match text.get(after) {
+        // A program that looks for keys, or a text about them.
+        Some(b) if b"\"'`,;:.)]}>".contains(&b) => Verdict::No,
+        None if !text.end => Verdict::Wait(start),
+        _ => Verdict::Mask { start, from: after, run: Run::Pem },
+    }
 }
 
 fn is_label(b: u8) -> bool {

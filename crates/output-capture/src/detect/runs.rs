@@ -6,6 +6,7 @@
 
 use super::{Text, pem};
 use crate::hits::Hits;
+use memchr::memchr2;
 
 /// Most bytes of a run that has no end of its own in sight, such as a private key that is cut off.
 const MAX_PEM: usize = 64 * 1024;
@@ -31,7 +32,7 @@ pub(super) enum Run {
     Escaped(u8),
     /// Up to the end of the line.
     Line,
-    /// Up to `<`: the text of an XML element.
+    /// Up to `<` or white space: the rest of a long text of an XML element.
     Element,
     /// Up to the end marker of a private key.
     Pem,
@@ -41,19 +42,26 @@ impl Run {
     /// Whether `byte` belongs to the run, as far as a byte alone tells.
     #[inline]
     pub(super) fn has(self, byte: u8) -> bool {
-        let set = match self {
-            Run::Alnum => &ALNUM,
-            Run::Word => &WORD,
-            Run::Dashed => &DASHED,
-            Run::Wide => &WIDE,
-            Run::Value => &VALUE,
-            Run::Credential => &CREDENTIAL,
-            Run::Quoted(quote) => return byte != quote && byte != b'\n',
-            Run::Escaped(_) | Run::Line => return byte != b'\n' && byte != b'\r',
-            Run::Element => return byte != b'<',
-            Run::Pem => return true,
-        };
-        set[byte as usize]
+        match self {
+            Run::Quoted(quote) => byte != quote && byte != b'\n',
+            Run::Escaped(_) | Run::Line => byte != b'\n' && byte != b'\r',
+            Run::Pem => true,
+            _ => self.set().is_some_and(|set| set[byte as usize]),
+        }
+    }
+
+    /// The bytes that belong to it, when it is a matter of bytes.
+    pub(super) fn set(self) -> Option<&'static [bool; 256]> {
+        match self {
+            Run::Alnum => Some(&ALNUM),
+            Run::Word => Some(&WORD),
+            Run::Dashed => Some(&DASHED),
+            Run::Wide => Some(&WIDE),
+            Run::Value => Some(&VALUE),
+            Run::Credential => Some(&CREDENTIAL),
+            Run::Element => Some(&ELEMENT),
+            _ => None,
+        }
     }
 
     /// Where the run ends at or after `from`, and whether it does for certain; it is not looked at beyond `limit`.
@@ -62,13 +70,24 @@ impl Run {
         let over = text.end || bytes.len() == limit;
         let whole = |at: Option<usize>| at.map_or((bytes.len(), over), |at| (at, true));
         let rest = || (from..).zip(&bytes[from.min(bytes.len())..]);
+        if let Some(set) = self.set() {
+            let rest = &bytes[from.min(bytes.len())..];
+            return whole(rest.iter().position(|&b| !set[usize::from(b)]).map(|at| from + at));
+        }
         match self {
             Run::Pem => whole(pem::end(bytes, from)),
             Run::Quoted(quote) => {
-                let closes = |&(at, b): &(usize, &u8)| {
-                    *b == b'\n' || (*b == quote && bytes[at - 1] != b'\\')
-                };
-                whole(rest().find(closes).map(|(at, _)| at))
+                let mut at = from;
+                loop {
+                    let rest = &bytes[at.min(bytes.len())..];
+                    match memchr2(b'\n', quote, rest).map(|found| at + found) {
+                        Some(end) if bytes[end] == b'\n' || bytes[end - 1] != b'\\' => {
+                            return (end, true);
+                        }
+                        Some(escaped) => at = escaped + 1,
+                        None => return whole(None),
+                    }
+                }
             }
             Run::Escaped(quote) => {
                 let closes = |&(at, b): &(usize, &u8)| {
@@ -92,6 +111,7 @@ static WORD: [bool; 256] = letters_and(b"_");
 static DASHED: [bool; 256] = letters_and(b"_-");
 static WIDE: [bool; 256] = letters_and(b"_-./+=");
 static VALUE: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c\"'`&,;<>");
+static ELEMENT: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c<");
 static CREDENTIAL: [bool; 256] = all_but(b"\0 \t\n\r\x0b\x0c\"'`,;");
 
 /// Letters, digits and what is in `more`.
@@ -103,6 +123,11 @@ const fn letters_and(more: &[u8]) -> [bool; 256] {
         byte += 1;
     }
     with(set, more, true)
+}
+
+/// What is in `bytes` and nothing else.
+pub(super) const fn only(bytes: &[u8]) -> [bool; 256] {
+    with([false; 256], bytes, true)
 }
 
 /// Everything except what is in `out`.
@@ -163,6 +188,12 @@ impl Runs {
             Some(track) => *track = new,
             None => self.0.push(new),
         }
+    }
+
+    /// Whether `from..to` is inside a run of this kind, as far as it has come.
+    pub(super) fn cover(&self, run: Run, from: usize, to: usize) -> bool {
+        let covers = |track: &Track| track.run == run && track.from <= from && to <= track.end;
+        self.0.iter().any(covers)
     }
 
     /// Masks what is new of the runs that are open.

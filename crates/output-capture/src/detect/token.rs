@@ -8,12 +8,11 @@ use super::kind::Detector;
 use super::runs::Run;
 use super::{Text, Verdict};
 
-/// Length of the prefixes of access key ids of AWS, in bytes.
-pub(super) const AWS_ID_PREFIX: usize = 4;
-
-struct Format {
-    prefix: &'static str,
-    run: Run,
+/// A kind of token.
+#[derive(Debug)]
+pub(super) struct Format {
+    pub(super) prefix: &'static str,
+    pub(super) run: Run,
     /// Bytes after the prefix.
     min: usize,
     /// Whether `min` is all, and no letter or digit comes after it.
@@ -29,7 +28,7 @@ const fn exactly(prefix: &'static str, run: Run, min: usize) -> Format {
 }
 
 /// The formats of a detector. Sources: the issuers' documentation where there is any, else the rules of gitleaks.
-fn formats(detector: Detector) -> &'static [Format] {
+pub(super) fn formats(detector: Detector) -> &'static [Format] {
     match detector {
         Detector::Aws => {
             const {
@@ -124,24 +123,8 @@ fn formats(detector: Detector) -> &'static [Format] {
     }
 }
 
-/// How the tokens of a detector begin.
-pub(super) fn prefixes(detector: Detector) -> impl Iterator<Item = &'static str> {
-    formats(detector).iter().map(|format| format.prefix)
-}
-
-pub(super) fn judge(detector: Detector, at: usize, text: Text<'_>) -> Verdict {
-    let ends_here = |format: &&Format| {
-        let start = at.checked_sub(format.prefix.len());
-        start.is_some_and(|start| text.slice(start, at) == format.prefix.as_bytes())
-    };
-    let formats = formats(detector).iter().filter(ends_here);
-    formats
-        .map(|format| judge_format(format, at, text))
-        .find(|verdict| *verdict != Verdict::No)
-        .unwrap_or(Verdict::No)
-}
-
-fn judge_format(format: &Format, at: usize, text: Text<'_>) -> Verdict {
+/// What the prefix of a format, which ends at `at`, turns out to be.
+pub(super) fn judge(format: &Format, at: usize, text: Text<'_>) -> Verdict {
     let start = at - format.prefix.len();
     if text.before(start).is_some_and(|b| b.is_ascii_alphanumeric()) {
         return Verdict::No;

@@ -4,6 +4,8 @@
 //! has only begun. The second must be true of every beginning of what the first is true of, or what is masked would
 //! depend on the reads. The trap: a word that is spared is a secret that shows, so in doubt a word is a value.
 
+use std::sync::LazyLock;
+
 /// How far a value is looked at for what it is, in bytes; one that is still undecided then is masked.
 pub(super) const MAX_LOOK: usize = 128;
 /// Longest word that may be code or prose, in bytes.
@@ -37,8 +39,7 @@ const STATES: &[&str] = &[
     "changeme",
 ];
 /// Words before a credential that are not part of it, and are no value alone.
-pub(super) const SCHEMES: &[&str] =
-    &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm"];
+const SCHEMES: &[&str] = &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm"];
 
 /// How name and value stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,22 +100,53 @@ fn is_variable(rest: &[u8]) -> bool {
     }
 }
 
-pub(super) fn is_state(word: &[u8]) -> bool {
-    STATES.iter().chain(SCHEMES).any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
+/// The words that begin with a letter, in either case: looking at all of them for each value takes longer than all else.
+fn said_from(first: u8) -> impl Iterator<Item = &'static str> {
+    static BY_LETTER: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
+        let mut all = vec![Vec::new(); 256];
+        for word in STATES.iter().chain(SCHEMES) {
+            all[usize::from(word.as_bytes()[0])].push(*word);
+        }
+        all
+    });
+    BY_LETTER[usize::from(first.to_ascii_lowercase())].iter().copied()
 }
 
+/// The schemes that begin with a letter, in either case.
+pub(super) fn schemes_from(first: u8) -> &'static [&'static str] {
+    match first.to_ascii_lowercase() {
+        b'a' => &["apikey"],
+        b'b' => &["bearer", "basic"],
+        b'd' => &["digest"],
+        b'n' => &["negotiate", "ntlm"],
+        b't' => &["token"],
+        _ => &[],
+    }
+}
+
+/// Whether `word` is said of a value and is none.
+pub(super) fn is_state(word: &[u8]) -> bool {
+    let Some(&first) = word.first() else { return false };
+    said_from(first).any(|state| word.eq_ignore_ascii_case(state.as_bytes()))
+}
+
+/// Whether a word that begins so may turn out to be said of a value.
 pub(super) fn may_be_state(word: &[u8]) -> bool {
     let begins = |state: &str| {
         word.len() <= state.len() && word.eq_ignore_ascii_case(&state.as_bytes()[..word.len()])
     };
-    STATES.iter().chain(SCHEMES).any(|state| begins(state))
+    let Some(&first) = word.first() else { return true };
+    said_from(first).any(begins)
 }
 
-/// The length of the identifier path (`self.token`, `Token::new`) that `word` begins with.
+/// The length of the identifier path (`self.token`, `Token::new`) that `word` begins with. Digits make a word a value,
+/// except in a path that says what it is.
 fn path_len(word: &[u8]) -> usize {
-    word.iter()
-        .position(|b| !(b.is_ascii_alphabetic() || matches!(b, b'_' | b'.' | b':')))
-        .unwrap_or(word.len())
+    let field = word.starts_with(b"self.") || word.starts_with(b"this.");
+    let in_path = |b: &u8| {
+        b.is_ascii_alphabetic() || matches!(b, b'_' | b'.' | b':') || (field && b.is_ascii_digit())
+    };
+    word.iter().position(|b| !in_path(b)).unwrap_or(word.len())
 }
 
 /// Whether an unquoted word that begins so may turn out to be code or prose.
@@ -153,4 +185,18 @@ pub(super) fn is_code(word: &[u8], style: Style, next: u8, begins_line: impl Fn(
     let line_end = matches!(next, b'\n' | b'\r' | b'#');
     // What is left is a word alone: the value of a line in a file, or prose.
     call || path < word.len() || dotted || !line_end || !begins_line()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_by_their_first_letter() {
+        for scheme in SCHEMES {
+            assert!(schemes_from(scheme.as_bytes()[0]).contains(scheme));
+        }
+        let all: usize = (0..=255).map(|first| schemes_from(first).len()).sum();
+        assert_eq!(all, SCHEMES.len() + SCHEMES.len(), "upper and lower case");
+    }
 }

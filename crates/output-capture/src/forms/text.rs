@@ -2,6 +2,9 @@
 //!
 //! Each is what common programs print for a value, and no more: a form that nobody writes only costs memory. The trap:
 //! programs differ in which harmless characters they escape, which is why there are several variants of each.
+//!
+//! Every text here is made with room for its longest form, since a text that grows leaves copies of itself behind that
+//! nobody zeroes.
 
 use std::fmt::Write;
 
@@ -58,7 +61,7 @@ pub(super) fn json(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
 }
 
 fn json_utf8(value: &[u8], slash: bool, html: bool, upper: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(value.len() * 2);
+    let mut out = Vec::with_capacity(value.len() * 6);
     for &b in value {
         if !json_byte(b, slash, html, upper, &mut out) {
             out.push(b);
@@ -68,7 +71,7 @@ fn json_utf8(value: &[u8], slash: bool, html: bool, upper: bool) -> Vec<u8> {
 }
 
 fn json_ascii(text: &str, slash: bool, html: bool, upper: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() * 2);
+    let mut out = Vec::with_capacity(text.len() * 6);
     for c in text.chars() {
         let ascii = u8::try_from(c).ok().filter(u8::is_ascii);
         match ascii {
@@ -135,7 +138,7 @@ pub(super) fn shell(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
 /// `$'…'` of bash; `octal` for what is not ASCII.
 fn dollar_quoted(value: &[u8], octal: bool) -> Vec<u8> {
     let mut out = String::new();
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(value.len() * 4);
     for &b in value {
         let short = match b {
             b'\'' | b'\\' => Some(char::from(b)),
@@ -178,7 +181,7 @@ fn escape(value: &[u8], keep: impl Fn(u8) -> bool, write: impl Fn(u8, &mut Strin
 }
 
 fn replace<const N: usize>(value: &[u8], with: impl Fn(u8) -> Option<&'static [u8; N]>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(value.len() * 2);
+    let mut out = Vec::with_capacity(value.len() * 5);
     for &b in value {
         match with(b) {
             Some(text) => out.extend_from_slice(text),

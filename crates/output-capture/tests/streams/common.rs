@@ -53,6 +53,11 @@ pub(crate) fn cut<'a>(text: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
 
 /// Every occurrence of every secret, overlapping ones joined, each joined range one `*`.
 pub(crate) fn reference(secrets: &[Vec<u8>], text: &[u8], fold: bool) -> Vec<u8> {
+    mask_ranges(text, occurrences(secrets, text, fold))
+}
+
+/// Where the secrets are in `text`.
+pub(crate) fn occurrences(secrets: &[Vec<u8>], text: &[u8], fold: bool) -> Vec<(usize, usize)> {
     let blank = |s: &&Vec<u8>| !s.trim_ascii().is_empty();
     let mut ranges = Vec::new();
     for secret in secrets.iter().filter(blank) {
@@ -62,7 +67,7 @@ pub(crate) fn reference(secrets: &[Vec<u8>], text: &[u8], fold: bool) -> Vec<u8>
             }
         }
     }
-    mask_ranges(text, ranges)
+    ranges
 }
 
 /// `text` with the ranges replaced.
@@ -84,12 +89,6 @@ pub(crate) fn mask_ranges(text: &[u8], mut ranges: Vec<(usize, usize)>) -> Vec<u
     }
     out.extend_from_slice(&text[done..]);
     out
-}
-
-/// So many cases, or more when `PROPTEST_CASES` says so.
-pub(crate) fn at_least(cases: u32) -> proptest::test_runner::Config {
-    let config = proptest::test_runner::Config::default();
-    proptest::test_runner::Config { cases: config.cases.max(cases), ..config }
 }
 
 /// A small generator of numbers, the same on every machine.

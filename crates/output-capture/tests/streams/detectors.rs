@@ -79,6 +79,9 @@ fn what_is_no_value_stays() {
             "if token == \"abcdefgh\" {\n",
             "\"password\": \"string\"\n",
             "secret=%(secret)s password=%PASSWORD%\n",
+            "Authorization: `Bearer ${token}`,\n\"token\": \"Bearer $TOKEN\"\n",
+            "fn f() -> Option<Token> {\n  let x = 1;\n}\nEnter <token>: <password>x</password>\n",
+            "`password=` without a value asks for it\n",
             "The password is required. Your secret: keep it safe\n",
             "Authorization: Bearer\n",
         ],
@@ -206,6 +209,7 @@ fn private_keys() {
             "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n",
             "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----\n",
             "-----BEGIN PRIVATE KEY----",
+            "if text.contains(\"-----BEGIN PRIVATE KEY-----\") {\nnext\n",
             "-----------\n----- BEGIN PRIVATE KEY-----\n",
         ],
     );
@@ -353,7 +357,7 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(crate::common::at_least(3000))]
+    #![proptest_config(crate::at_least(3000))]
 
     #[test]
     fn reads_do_not_matter(text in prop::collection::vec(prop::sample::select(PIECES), 0..40), cuts in prop::collection::vec(1usize..30, 0..20)) {

@@ -2,7 +2,7 @@
 
 use crate::common::{check, cut, plain, reference, run};
 use proptest::prelude::*;
-use ringfence_output_capture::{Redaction, RedactionOptions, Secret};
+use ringfence_output_capture::{LiveRedaction, Redaction, RedactionOptions, Secret};
 
 #[test]
 fn one_secret() {
@@ -103,7 +103,7 @@ fn secrets() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    #![proptest_config(crate::common::at_least(2000))]
+    #![proptest_config(crate::at_least(2000))]
 
     #[test]
     fn any_chunking_equals_the_reference(secrets in secrets(), text in prop::collection::vec(letters(), 1..4), fold: bool, cuts in prop::collection::vec(1usize..40, 0..8)) {
@@ -136,4 +136,71 @@ proptest! {
         prop_assert_eq!(&run(&redaction, &[&text]), &expect);
         prop_assert_eq!(&run(&redaction, &cut(&text, &cuts)), &expect);
     }
+}
+
+proptest! {
+    #![proptest_config(crate::at_least(3000))]
+
+    /// What has left when the secrets are added stays; everything after it is as if they had been there always.
+    #[test]
+    fn secrets_added_while_a_stream_is_on(old in secrets(), new in secrets(), text in letters(), more in letters(), cuts in prop::collection::vec(1usize..9, 0..30), when in 0usize..12) {
+        let text = [text, more].concat();
+        let options = RedactionOptions { min_length: 1, ..plain() };
+        let secret = |bytes: &Vec<u8>| Secret::new(bytes.clone());
+        let (live, _) = LiveRedaction::compile(old.iter().map(secret), &options);
+        let (mut stream, mut out) = (live.stream(), Vec::new());
+        let pieces = cut(&text, &cuts);
+        let (before, after) = pieces.split_at(when.min(pieces.len()));
+        before.iter().for_each(|piece| stream.push(piece, &mut out));
+        let left = before.concat().len() - stream.held();
+        live.add_all(new.iter().map(secret));
+        after.iter().for_each(|piece| stream.push(piece, &mut out));
+        stream.finish(&mut out);
+
+        // A new secret that begins where the stream masks already may or may not make that mask longer.
+        let old_ranges = crate::common::occurrences(&old, &text, false);
+        let masked = |at: usize| old_ranges.iter().any(|r| r.0 <= at && at < r.1);
+        let from_on = |first: usize| {
+            let new = crate::common::occurrences(&new, &text, false).into_iter();
+            let counted = new.filter(|r| r.0 >= first && r.1 > left && (r.0 >= left || (r.0..left).all(masked)));
+            show(&crate::common::mask_ranges(&text, [old_ranges.clone(), counted.collect()].concat()))
+        };
+        prop_assert!((0..=left).any(|first| from_on(first) == show(&out)), "{} for {}", show(&out), from_on(left));
+        let snapshot = run(&live.snapshot(), &[&text]);
+        let all = [old, new].concat();
+        prop_assert_eq!(show(&snapshot), show(&reference(&all, &text, false)));
+    }
+}
+
+fn show(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn an_added_secret_is_masked_from_the_next_byte_on() {
+    let (live, warnings) =
+        LiveRedaction::compile([Secret::new("hunter2-prod")], &RedactionOptions::default());
+    assert_eq!(warnings, []);
+    let (mut stream, mut out) = (live.stream(), Vec::new());
+    stream.push(b"abc-token-1 hunt", &mut out);
+    assert_eq!((out.as_slice(), stream.held()), (&b"abc-token-1 "[..], 4));
+    assert_eq!(live.add(&Secret::new("hunting-token")), None);
+    let too_short = live.add(&Secret::new("pin")).expect("three bytes are too few").to_string();
+    assert_eq!(too_short, "secret number 3 is shorter than 4 bytes and is not masked");
+    live.add(&Secret::new("abc-token-1"));
+    stream.push(b"ing-token abc-token-1 aHVudGluZy10b2tlbg==", &mut out);
+    stream.finish(&mut out);
+    assert_eq!(show(&out), "abc-token-1 [REDACTED] [REDACTED] [REDACTED]");
+    assert_eq!(format!("{live:?}"), "LiveRedaction(***)");
+}
+
+#[test]
+fn a_stream_that_masked_nothing_learns_a_secret() {
+    let (live, _) = LiveRedaction::compile(std::iter::empty::<Secret>(), &plain());
+    let (mut stream, mut out) = (live.stream(), Vec::new());
+    stream.push(b"hunter2-prod hunt", &mut out);
+    live.add(&Secret::new("hunter2-prod"));
+    stream.push(b"er2-prod hunter2-prod", &mut out);
+    stream.finish(&mut out);
+    assert_eq!(show(&out), "hunter2-prod hunter2-prod *");
 }

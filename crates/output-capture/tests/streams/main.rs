@@ -3,4 +3,12 @@
 mod common;
 mod detectors;
 mod literals;
+mod ordinary;
 mod pump;
+mod whole;
+
+/// So many cases, or more when `PROPTEST_CASES` says so.
+pub(crate) fn at_least(cases: u32) -> proptest::test_runner::Config {
+    let config = proptest::test_runner::Config::default();
+    proptest::test_runner::Config { cases: config.cases.max(cases), ..config }
+}

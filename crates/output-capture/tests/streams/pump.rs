@@ -93,7 +93,10 @@ fn more_than_the_cap_is_counted_and_dropped_from_the_middle() {
         (report.head.as_slice(), report.tail.as_slice(), report.dropped_lines),
         (&b"01234"[..], &b"56789"[..], 100_000)
     );
-    assert_eq!(report.text(), Kept::Text("01234\n[… 100000 bytes dropped …]\n56789".into()));
+    assert_eq!(
+        report.text(),
+        Kept::Text("01234\n[… 100000 bytes dropped, 100000 lines …]\n56789".into())
+    );
 }
 
 #[test]
@@ -336,4 +339,92 @@ fn all_detectors_over_a_pipe() {
     let redaction = Redaction::compile(std::iter::empty::<Secret>(), &options).0;
     let report = pumped(&redaction, 100, Vec::new(), |to| put(to, b"password=hunter2-prod\nok\n"));
     assert_eq!(report.head, b"password=*\nok\n");
+}
+
+#[test]
+fn a_sink_or_an_observer_that_panics_is_not_used_any_more() {
+    struct Panics(u32);
+    impl Observer for &mut Panics {
+        fn read(&mut self, _: u64) {
+            self.0 += 1;
+            panic!("made to");
+        }
+    }
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let writing = thread::spawn(move || put(&mut writer, &[b'x'; 1_000_000]));
+    let (seen, mut observer) = (Seen::default(), Panics(0));
+    let stop = StopToken::new().expect("a token");
+    let panics = CallbackSink::new(|_: &[u8]| panic!("made to"));
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(panics), seen.sink()];
+    let report = pump(reader, &stop, Redaction::none().stream(), options(9), sinks, &mut observer);
+    writing.join().expect("the writer is done");
+    assert_eq!((report.bytes, seen.bytes().len(), observer.0), (1_000_000, 1_000_000, 1));
+    let failure = &report.sink_errors[0];
+    assert_eq!((failure.error.as_str(), failure.lost_bytes), ("it panicked", 1_000_000));
+}
+
+#[test]
+fn who_holds_the_pipe_is_named() {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    let child = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .stdout(writer)
+        .spawn();
+    let Ok(mut child) = child else { return };
+    let stop = StopToken::with_grace(Duration::ZERO).expect("a token");
+    stop.stop();
+    let report = pump(reader, &stop, Redaction::none().stream(), options(9), Vec::new(), ());
+    assert!(report.held_open);
+    if cfg!(target_os = "linux") {
+        assert!(report.held_by.contains(&child.id()), "{:?}", report.held_by);
+    }
+    drop(child.stdin.take());
+    child.wait().expect("it ends with its input");
+}
+
+#[test]
+fn the_end_is_waited_for_in_the_grace() {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let stop = StopToken::with_grace(PATIENCE).expect("a token");
+    stop.stop();
+    let (pumping, receiver) = pumping(reader, &stop);
+    put(&mut writer, b"late");
+    assert_eq!(receiver.recv_timeout(PATIENCE).expect("it is still read"), b"late");
+    drop(writer);
+    let report = pumping.join().expect("the pump returns");
+    assert_eq!((report.held_open, report.held_by.len(), report.bytes), (false, 0, 4));
+}
+
+#[test]
+fn a_drip_that_never_ends_is_left() {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let writing = thread::spawn(move || while writer.write_all(b"y").is_ok() {});
+    let stop = StopToken::with_grace(Duration::ZERO).expect("a token");
+    stop.stop();
+    let report = pump(reader, &stop, Redaction::none().stream(), options(0), Vec::new(), ());
+    writing.join().expect("the writer finds the pipe closed");
+    assert!(report.bytes < 10_000_000);
+}
+
+#[test]
+fn a_terminal_ends_with_an_error_of_its_own() {
+    let pty = nix::pty::openpty(None, None).expect("a terminal");
+    let (master, mut slave) = (std::fs::File::from(pty.master), std::fs::File::from(pty.slave));
+    slave.write_all(b"key=hunter2-prod\nPassword: ").expect("the terminal takes it");
+    drop(slave);
+    let stop = StopToken::new().expect("a token");
+    let redactor = masking("hunter2-prod").stream();
+    let report = pump(master, &stop, redactor, options(1000), Vec::new(), ());
+    assert_eq!(report.text(), Kept::Text("key=*\r\nPassword: ".into()));
+    assert_eq!((report.read_error, report.held_open), (None, false));
+}
+
+#[test]
+fn line_after_line_is_read_in_gulps_and_whole() {
+    let lines = 50_000;
+    let report = pumped(&Redaction::none(), u64::MAX, Vec::new(), move |to| {
+        (0..lines).for_each(|n| put(to, format!("line {n}\n").as_bytes()));
+    });
+    let expect: String = (0..lines).map(|n| format!("line {n}\n")).collect();
+    assert!(report.kept() == expect.as_bytes());
 }

@@ -9,7 +9,9 @@ use super::{
     rung::Rung,
 };
 use crate::{
-    spec::{Confinement, Files, Network, Process, ReadScope, SandboxSpec, UnixSockets},
+    spec::{
+        Confinement, Files, Network, Process, ReadScope, SandboxSpec, TerminalSize, UnixSockets,
+    },
     unheld::{Before, Unheld},
 };
 use std::path::Path;
@@ -40,6 +42,9 @@ pub(crate) fn describe(spec: &SandboxSpec, host: &Host, process: &Process) -> Ve
     }
     if let Some(temp) = process.temp.as_ref().filter(|_| host.ground.rung == Rung::Landlock) {
         lines.push(format!("may write below `{}`, for temporary files", temp.display()));
+    }
+    if let Some(TerminalSize { columns, rows }) = process.terminal {
+        lines.push(format!("has a terminal of its own, of {columns} columns and {rows} rows"));
     }
     lines.push(format!("starts in `{}`", process.cwd.display()));
     let names: Vec<_> = process.env.iter().map(|(name, _)| name.to_string_lossy()).collect();
@@ -253,6 +258,7 @@ mod tests {
             linger: Duration::ZERO,
             temp: None,
             proxy: None,
+            terminal: None,
         };
         describe(&spec, host, &process).join("\n")
     }

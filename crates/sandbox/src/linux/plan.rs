@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, Trace, UnixSockets},
+    spec::{
+        Confinement, Files, Network, Process, Program, SandboxSpec, TerminalSize, Trace,
+        UnixSockets,
+    },
 };
 use ringfence_launcher::{Plan, Step};
 use std::{
@@ -159,7 +162,7 @@ pub(crate) fn plan(
         steps.extend(landlock.then(|| landlock::allow_proxy(port)));
         steps.push(Step::WatchPort { port });
     }
-    steps.extend([Step::NewSession, Step::ResetSignals, Step::Stdio]);
+    steps.extend([Step::NewSession, Step::ResetSignals, streams(process)]);
     steps.push(Step::Chdir { path: process.cwd.clone() });
     for limit in &process.rlimits {
         let (resource, soft, hard) = (limit.resource, limit.soft, limit.hard);
@@ -169,6 +172,14 @@ pub(crate) fn plan(
     steps.push(execution(process)?);
     let linger_ms = u32::try_from(process.linger.as_millis()).unwrap_or(u32::MAX);
     Ok(Plan { namespaces: frame.namespaces, linger_ms, steps })
+}
+
+/// Where the three standard descriptors come from.
+fn streams(process: &Process) -> Step {
+    match process.terminal {
+        Some(TerminalSize { columns, rows }) => Step::Terminal { columns, rows },
+        None => Step::Stdio,
+    }
 }
 
 /// A plan whose program does not exist: when the launcher says just that, every step before it
@@ -247,6 +258,7 @@ mod tests {
             linger: Duration::from_millis(5),
             temp: None,
             proxy: None,
+            terminal: None,
         }
     }
 

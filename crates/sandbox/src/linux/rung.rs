@@ -163,7 +163,8 @@ pub(crate) fn may_be_refusal(error: &SandboxError) -> bool {
 /// A wall that the kernel refuses; a step with a path of the run's own, like the change to its
 /// directory, is none.
 pub(crate) fn is_wall(step: Option<&Step>, errno: i32) -> bool {
-    let own = matches!(step, Some(Step::Chdir { .. } | Step::Exec { .. } | Step::Rlimit { .. }));
+    use Step::{Chdir, Exec, Rlimit, Terminal};
+    let own = matches!(step, Some(Chdir { .. } | Exec { .. } | Rlimit { .. } | Terminal { .. }));
     !own && is_refusal(errno)
 }
 

@@ -94,6 +94,7 @@ mod tests {
             linger: Duration::ZERO,
             temp: None,
             proxy: None,
+            terminal: None,
         }
     }
 

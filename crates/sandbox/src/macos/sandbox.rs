@@ -185,6 +185,7 @@ impl Sandbox {
     pub fn start(&self, process: &Process, stdio: &Stdio) -> Result<Tree, SandboxError> {
         refuse_nul(process)?;
         self.refuse_without_proxy(process)?;
+        refuse_terminal(process)?;
         let found = enter(process).and_then(|()| program::find(process));
         let found = match found {
             Ok(found) => found,
@@ -302,6 +303,18 @@ fn enter(process: &Process) -> Result<(), StepFailure> {
 
 fn entering(process: &Process) -> String {
     format!("change to directory `{}`", process.cwd.display())
+}
+
+/// The one who would open it lives in the sandbox, and there is nobody of ours there.
+fn refuse_terminal(process: &Process) -> Result<(), SandboxError> {
+    match process.terminal {
+        None => Ok(()),
+        Some(_) => Err(SandboxError::CannotHold {
+            what: "a terminal of the command's own".to_owned(),
+            why: "it is made on Linux only".to_owned(),
+            remedy: "leave `--tty` out, or put `script -q /dev/null` before the command".to_owned(),
+        }),
+    }
 }
 
 fn refuse_nul(process: &Process) -> Result<(), SandboxError> {

@@ -150,6 +150,7 @@ fn start(spec: &SandboxSpec, program: &[&str], env: &[(&str, &str)]) -> (Tree, i
         linger: Duration::from_millis(20),
         temp: None,
         proxy: None,
+        terminal: None,
     };
     (sandbox.start(&process, &stdio).expect("it starts"), reader)
 }

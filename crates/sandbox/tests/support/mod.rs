@@ -18,6 +18,7 @@ pub(crate) fn process(cwd: &Path, script: &str) -> Process {
         linger: Duration::from_millis(20),
         temp: None,
         proxy: None,
+        terminal: None,
     }
 }
 

@@ -189,16 +189,21 @@ fn descriptor_in(control: &[u64; 3]) -> i32 {
 
 /// From the command's own process: hands the listener over.
 pub(crate) fn hand_over(sender: i32, listener: i32) -> Result<(), Errno> {
+    hand_over_all(sender, [listener, 0], 1)
+}
+
+/// Sends the first `count` of two descriptors, both in one message.
+pub(crate) fn hand_over_all(sender: i32, fds: [i32; 2], count: usize) -> Result<(), Errno> {
     const MSG_NOSIGNAL: usize = 0x4000;
     let byte = [0_u8; 1];
     let data = [byte.as_ptr() as usize, 1];
-    let mut control = [HEADER_AND_DESCRIPTOR as u64, 0, 0];
+    let mut control = [(HEADER_AND_DESCRIPTOR + 4 * (count - 1)) as u64, 0, 0];
     control[1] = join(SOL_SOCKET, SCM_RIGHTS);
-    control[2] = join(listener as u32, 0);
+    control[2] = join(fds[0] as u32, fds[1] as u32);
     let message =
         [0, 0, data.as_ptr() as usize, 1, control.as_ptr() as usize, size_of_val(&control), 0];
     let address = message.as_ptr() as usize;
-    // SAFETY: a message header with one buffer of one byte and one descriptor.
+    // SAFETY: a message header with one buffer of one byte and one or two descriptors.
     unsafe { sys::call(nr::SENDMSG, [sender as usize, address, MSG_NOSIGNAL, 0, 0, 0])? };
     Ok(())
 }

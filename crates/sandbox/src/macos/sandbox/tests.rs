@@ -92,6 +92,7 @@ impl Place {
             linger: Duration::ZERO,
             temp: None,
             proxy: None,
+            terminal: None,
         }
     }
 

@@ -1,0 +1,98 @@
+//! This process's own terminal, while a command has one of its own.
+//!
+//! What a person types goes on as it is, so the terminal is in raw mode: `^C` is a byte for the command's terminal, whose
+//! driver makes the signal of it. The terminal is as it was before on every way out that a program has: the end, an error, a
+//! panic, a signal that ends or stops this process.
+//!
+//! The trap: nothing can be done about SIGKILL; `reset` and `stty sane` exist for that.
+
+use crate::failure::Failure;
+use ringfence::TerminalSize;
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io;
+use std::sync::{Mutex, Once, PoisonError};
+
+/// How the terminal was, while it is otherwise.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// The size of a terminal that nobody sees. Source: the VT100, and every program since.
+const UNSEEN: TerminalSize = TerminalSize { columns: 80, rows: 24 };
+
+/// The size of the terminal this process is at.
+pub(crate) fn size() -> TerminalSize {
+    let sizes = [tcgetwinsize(io::stdin()), tcgetwinsize(io::stdout()), tcgetwinsize(io::stderr())];
+    let seen = sizes.into_iter().flatten().find(|size| size.ws_col > 0 && size.ws_row > 0);
+    seen.map_or(UNSEEN, |size| TerminalSize { columns: size.ws_col, rows: size.ws_row })
+}
+
+/// Raw mode of the terminal that standard input is, until this is dropped.
+pub(crate) struct RawMode(());
+
+impl RawMode {
+    /// Sets it; `None` when standard input is no terminal.
+    pub(crate) fn enter() -> Result<Option<RawMode>, Failure> {
+        if !isatty(io::stdin()) {
+            return Ok(None);
+        }
+        restore_in_panics();
+        let mode = RawMode(());
+        mode.set().map_err(|errno| Failure::Terminal(errno.into()))?;
+        Ok(Some(mode))
+    }
+
+    fn set(&self) -> rustix::io::Result<()> {
+        let mut settings = tcgetattr(io::stdin())?;
+        let mut before = lock();
+        before.get_or_insert_with(|| settings.clone());
+        settings.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Flush, &settings)
+    }
+
+    /// Stops this process as a shell wants it to, and goes on where it was.
+    pub(crate) fn stop(&self) {
+        restore();
+        stop_this_process();
+        self.resume();
+    }
+
+    /// Sets raw mode again, after somebody else had the terminal.
+    pub(crate) fn resume(&self) {
+        // A terminal that is gone says so where it is read.
+        let _set = self.set();
+    }
+}
+
+/// Returns when somebody lets this process go on.
+pub(crate) fn stop_this_process() {
+    // A process may always signal itself.
+    let _sent = kill_process(getpid(), Signal::STOP);
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+fn restore() {
+    if let Some(before) = lock().take() {
+        let _restored = tcsetattr(io::stdin(), OptionalActions::Drain, &before);
+    }
+}
+
+/// The message of a panic is to be read on a terminal that is as it was.
+fn restore_in_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            print(panic);
+        }));
+    });
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Termios>> {
+    BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+}

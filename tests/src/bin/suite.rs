@@ -1,6 +1,6 @@
 //! The runner of the suite: cases, probes and scenarios, for every shell and account, two at a time.
 //!
-//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--every N] [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`.
+//! `suite --bin DIRECTORY [--bare] [--only TEXT]… [--except TEXT]… [--every N] [--as root|user] [--data DIRECTORY] [--jobs N] [--list]`.
 //! The first directory holds `ringfence` and `attacker`, the second `cases` and `probes`. With `--bare` only the outer
 //! halves run: the bare shells, and the attacker outside; that needs no `ringfence` and shows that the tests themselves
 //! are right. `--every` takes the first of each N. With `--admit` a probe that succeeds inside is told and not failed
@@ -31,6 +31,7 @@ struct Options {
     bare: bool,
     list: bool,
     only: Vec<String>,
+    except: Vec<String>,
     account: Option<String>,
     data: PathBuf,
     every: usize,
@@ -58,6 +59,7 @@ fn options() -> Result<Options, String> {
         bare: false,
         list: false,
         only: Vec::new(),
+        except: Vec::new(),
         account: None,
         data: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
         every: 1,
@@ -73,6 +75,7 @@ fn options() -> Result<Options, String> {
             "--bare" => options.bare = true,
             "--list" => options.list = true,
             "--only" => options.only.push(value()?),
+            "--except" => options.except.push(value()?),
             "--every" => {
                 options.every = value()?.parse().map_err(|error| format!("--every: {error}"))?
             }
@@ -113,7 +116,8 @@ fn suite(options: &Options) -> Result<bool, String> {
     let shells = shells(&stage);
     let mut items = items(&options.data, &accounts, &shells)?;
     items.retain(|item| {
-        options.only.is_empty() || options.only.iter().any(|text| item.name.contains(text))
+        let among = |texts: &[String]| texts.iter().any(|text| item.name.contains(text));
+        (options.only.is_empty() || among(&options.only)) && !among(&options.except)
     });
     let items: Vec<Item> = items.into_iter().step_by(options.every.max(1)).collect();
     if options.list {

@@ -8,6 +8,8 @@
 mod flight;
 #[cfg(feature = "measure")]
 mod latency;
+#[cfg(feature = "measure")]
+mod work;
 
 /// Measures and prints.
 ///
@@ -45,17 +47,25 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
 /// When a command that is measured fails.
 #[cfg(feature = "measure")]
 pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
+    let (work, args) = match args {
+        [what, rest @ ..] if what == "work" => (true, rest),
+        _ => (false, args),
+    };
     let runs = match args {
+        [] if work => 15,
         [] => 300,
         [flag, runs] if flag == "--runs" => {
             runs.parse().map_err(|error| format!("--runs: {error}"))?
         }
-        _ => return Err("usage: cargo xtask bench [--runs N]".to_owned()),
+        _ => return Err("usage: cargo xtask bench [work] [--runs N]".to_owned()),
     };
     let directory = std::env::temp_dir().join(format!("ringfence-bench-{}", std::process::id()));
     std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let measured =
-        latency::measure(runs, &directory).and_then(|()| flight::measure(runs, &directory));
+    let measured = if work {
+        work::measure(runs, &directory)
+    } else {
+        latency::measure(runs, &directory).and_then(|()| flight::measure(runs, &directory))
+    };
     std::fs::remove_dir_all(&directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     measured.map(|()| true)

@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::secrets;
 use crate::terminal;
 use ringfence::config::{Config, Environment, Search};
-use ringfence::sandbox::Trace;
 use ringfence::{RunBuilder, Runner, Stdin};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -66,7 +65,10 @@ pub(crate) fn apply(
     if args.streams.tty {
         run = run.terminal(terminal::size());
     }
-    Ok(if args.trace { run.trace(Trace::Reads) } else { run })
+    Ok(match args.trace {
+        Some(trace) => run.trace(trace.into()),
+        None => run,
+    })
 }
 
 pub(crate) fn stdin(args: &RunArgs) -> Stdin {

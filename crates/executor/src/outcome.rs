@@ -226,6 +226,7 @@ mod tests {
             denials: vec![crate::denials::from_stderr(
                 ringfence_sandbox::DeniedKind::FileWrite,
                 "/etc/hosts".into(),
+                None,
             )],
             changes: None,
             usage,

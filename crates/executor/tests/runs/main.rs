@@ -4,6 +4,7 @@ mod ending;
 mod explanation;
 mod input;
 mod limits;
+mod live;
 mod output;
 mod refusal;
 mod status;

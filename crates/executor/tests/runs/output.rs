@@ -29,7 +29,7 @@ async fn bytes_that_are_no_text_arrive_as_they_are() {
 async fn much_output_on_both_streams_at_once() {
     for mode in modes() {
         let line = "yes out | head -c 5000000 & yes err | head -c 5000000 >&2; wait";
-        let outcome = Bench::new(mode).run(line).await;
+        let outcome = Bench::new(mode).profile("max_output_mb = 8").run(line).await;
         assert_eq!(
             (outcome.stdout.bytes, outcome.stderr.bytes),
             (5_000_000, 5_000_000),

@@ -2,7 +2,7 @@
 //! deadline.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ impl Bench {
             "[runner]\n{}\n[profiles.test]\nmode = \"{mode}\"\n{}",
             self.runner, self.profile
         );
-        Config::from_str(&text, Path::new("ringfence.toml"))
+        Config::from_str(&text, &self.path().join("ringfence.toml"))
             .and_then(|config| {
                 config.resolve(
                     Some("test"),

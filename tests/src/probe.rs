@@ -139,7 +139,7 @@ fn about(file: &str) -> &'static str {
         "hidden" => "hidden",
         "protected" => "protected",
         "processes" | "host" => "processes",
-        "network" => "network",
+        "network" | "allowlist" => "network",
         "sockets" => "unix_sockets",
         "kernel" => "system_calls",
         _ => "files",

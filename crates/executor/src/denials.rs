@@ -134,16 +134,18 @@ pub(crate) fn from_gateway(refusal: &Refusal, redact: impl Fn(&[u8]) -> String) 
 /// A refusal that the kernel tells where there is an allowlist; the target is what the command meant, if that is known.
 pub(crate) fn beside_gateway(
     denied: &Denied,
-    target: Option<&Target>,
+    target: Option<&(Target, bool)>,
     redact: impl Fn(&[u8]) -> String,
 ) -> Denial {
     let plain = from_kernel(denied, &redact);
-    let Some(target) = target else {
+    let Some((target, listed)) = target else {
         return Denial { reason_code: ReasonCode::NetworkAllowlistBlocked, allow: None, ..plain };
     };
     let target = redact(target.to_string().as_bytes());
-    let allow = Some(format!("--allow {}", quoted(&target)));
-    Denial { reason_code: ReasonCode::NetworkAllowlistBlocked, allow, target, ..plain }
+    let allow = (!listed).then(|| format!("--allow {}", quoted(&target)));
+    let why =
+        listed.then(|| "it is reached by the proxy that `HTTPS_PROXY` names alone".to_owned());
+    Denial { reason_code: ReasonCode::NetworkAllowlistBlocked, allow, why, target, ..plain }
 }
 
 /// A change that was undone after the run.

@@ -9,15 +9,16 @@
 
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_config::{Environment, Mode, NetworkMode, Profile};
 use ringfence_network::{
-    Account, Entered, Events, Gate, Gateway, GatewayEvent, HostProxies, NamespaceError, Proxy,
-    ProxySettings, ProxyUrlError, Reach, Settings, SocketKind, Sockets, Target, hosts_file,
-    proxy_variables, resolv_conf,
+    Account, Destination, Entered, Events, Gate, Gateway, GatewayEvent, HostProxies,
+    NamespaceError, Proxy, ProxySettings, ProxyUrlError, Reach, Settings, SocketKind, Sockets,
+    Target, hosts_file, proxy_variables, resolv_conf,
 };
 use ringfence_sandbox::{Denied, NameService, Network, Process, SocketService};
 use tokio::task::JoinHandle;
@@ -208,10 +209,12 @@ impl Outlet {
         }
     }
 
-    /// What the command meant by the target of a refusal that the kernel told; `None` when it is no address.
-    pub(crate) fn meant(&self, denied: &Denied) -> Option<Target> {
-        let address = denied.target.to_str()?.parse().ok()?;
-        Some(self.gateway.meaning(address))
+    /// What the command meant by the target of a refusal that the kernel told, and whether it is listed; `None` when
+    /// it is no address.
+    pub(crate) fn meant(&self, denied: &Denied) -> Option<(Target, bool)> {
+        let address: SocketAddr = denied.target.to_str()?.parse().ok()?;
+        let listed = self.gateway.gate().decide(&Destination::ip(address.ip(), address.port()));
+        Some((self.gateway.meaning(address), listed.is_allowed()))
     }
 
     /// The gateway tells of refused connections itself, so that what the kernel tells is only who it was.

@@ -16,7 +16,7 @@ use crate::upstream::HostProxies;
 use ringfence_policy::Destination;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -242,12 +242,19 @@ impl Shared {
         opened
     }
 
-    /// Relays until both sides are done, and keeps the account.
-    pub(crate) async fn carry(&self, inside: &TcpStream, outside: &TcpStream, target: Target) {
+    /// Relays until both sides are done, and keeps the account; some bytes may have gone out ahead.
+    pub(crate) async fn carry(
+        &self,
+        inside: &TcpStream,
+        outside: &TcpStream,
+        target: Target,
+        ahead: usize,
+    ) {
         let row = self.ledger.row(&target);
+        row.up.fetch_add(ahead as u64, Ordering::Relaxed);
         row.connections.fetch_add(1, Ordering::Relaxed);
         row.open.fetch_add(1, Ordering::Relaxed);
-        let (up, down) = Default::default();
+        let (up, down) = (AtomicU64::new(ahead as u64), AtomicU64::default());
         let gone = self.settled();
         let (ups, downs) = ([&up, &row.up], [&down, &row.down]);
         let ended = relay(inside, outside, &self.pipes, &ups, &downs, gone).await;
@@ -266,7 +273,7 @@ impl Shared {
     pub(crate) async fn serve(&self, inside: TcpStream, destination: Destination) {
         let target = Target::from(&destination);
         match self.open(&destination).await {
-            Ok(connection) => self.carry(&inside, &connection.stream, target).await,
+            Ok(connection) => self.carry(&inside, &connection.stream, target, 0).await,
             // The program must not take this for a server that closed.
             Err(_) => reset(&inside),
         }

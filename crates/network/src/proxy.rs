@@ -146,5 +146,5 @@ async fn carry_on(
         reset(inside);
         return;
     }
-    shared.carry(inside, &outside, target).await;
+    shared.carry(inside, &outside, target, ahead.len()).await;
 }

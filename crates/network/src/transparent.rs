@@ -104,7 +104,7 @@ impl Gateway {
                     Ok(inner) => {
                         let host = format!("exposed {}", inside.ip());
                         let target = Target { host, port: Some(inside.port()) };
-                        shared.carry(&inner, &outer, target).await;
+                        shared.carry(&inner, &outer, target, 0).await;
                     }
                     Err(_) => reset(&outer),
                 }

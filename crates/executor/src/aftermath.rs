@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringfence_config::{FsMode, Mode};
-use ringfence_sandbox::{Before, Overlay, Sandbox, Tree, Unheld, protected_names};
+use ringfence_sandbox::{Before, Files, Overlay, Sandbox, Tree, Unheld, protected_names};
 use ringfence_workspace::{
     Error, Finding, Findings, Guard, Layer, NewLayer, Scratch, State, Watched, sweep,
 };
@@ -157,6 +157,15 @@ fn watched(unheld: &Unheld) -> Watched {
 fn by_any<T>(states: &[State], make: impl Fn(&State) -> Result<T, Error>) -> Result<T, Error> {
     let (last, others) = states.split_last().expect("because there is always one in /tmp");
     others.iter().find_map(|state| make(state).ok()).map_or_else(|| make(last), Ok)
+}
+
+/// Makes the state directory while the command cannot have made it, if the sandbox will let anything be written.
+pub(crate) fn settle(prepared: &Prepared) {
+    let writes = matches!(&prepared.spec.files, Files::View(view) if !view.writable.is_empty());
+    if writes && prepared.states.first().is_some_and(|state| !state.path().exists()) {
+        // Where there can be none, who needs one says so.
+        drop(by_any(&prepared.states, State::settle));
+    }
 }
 
 /// What processes that were killed could not look at themselves; asked once for each state

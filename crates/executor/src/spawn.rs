@@ -53,6 +53,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let shown = prepared.shown(&request.command);
     let run = RunId::generate();
     let earlier = aftermath::left_behind(&prepared.states);
+    aftermath::settle(&prepared);
     let mut aftermath = Aftermath::layer(&prepared, run, &shown)?;
     let sandbox = match sandbox(&request, &aftermath) {
         Ok(sandbox) => sandbox,

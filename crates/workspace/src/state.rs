@@ -62,6 +62,16 @@ impl State {
         &self.root
     }
 
+    /// Makes it, where it is not there. Before a sandbox is prepared in which it could be written: what
+    /// is not there cannot be held, and is taken for the command's when it is there afterwards.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or is not the user's own.
+    pub fn settle(&self) -> Result<()> {
+        self.make(Part::Guards).map(drop)
+    }
+
     pub(crate) fn path_of(&self, part: Part) -> PathBuf {
         self.root.join(part.name())
     }

@@ -40,7 +40,7 @@ pub use crate::{
         Identity, MountAttributes, NO_DEV, NO_EXEC, NO_SUID, Plan, PlanError, READ_ONLY, Slot, Step,
     },
     reaper::flush_reaper,
-    spawn::{Carrier, SpawnError, spawn, spawn_by},
+    spawn::{Carrier, SpawnError, spawn, spawn_by, spawn_into},
     tree::Tree,
 };
-pub use report::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};
+pub use report::{Denied, DeniedKind, Died, ExitStatus, Report, StepFailure, TreeUsage};

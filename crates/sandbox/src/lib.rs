@@ -54,13 +54,15 @@ pub use macos::{
     tree::{SpawnError, Tree, flush_reaper},
 };
 pub use protected::protected_names;
-pub use ringfence_launcher::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};
+pub use ringfence_launcher::{
+    Denied, DeniedKind, Died, ExitStatus, Report, StepFailure, TreeUsage,
+};
 #[cfg(target_os = "linux")]
 pub use ringfence_launcher::{Tree, flush_reaper};
 #[cfg(target_os = "linux")]
 pub use sandbox::Sandbox;
 pub use spec::{
-    Confinement, FileView, Files, Network, Overlay, Process, Program, ReadScope, Rlimit,
+    Bounds, Confinement, FileView, Files, Network, Overlay, Process, Program, ReadScope, Rlimit,
     SandboxSpec, Stdio, Trace, UnixSockets,
 };
 pub use unheld::{Before, Unheld};

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, Trace, UnixSockets},
+    spec::{
+        Bounds, Confinement, Files, Network, Process, Program, SandboxSpec, Trace, UnixSockets,
+    },
 };
 use ringfence_launcher::{Plan, Step};
 use std::{
@@ -141,6 +143,19 @@ pub(crate) fn plan(
     steps.push(execution(process)?);
     let linger_ms = u32::try_from(process.linger.as_millis()).unwrap_or(u32::MAX);
     Ok(Plan { namespaces: frame.namespaces, linger_ms, steps })
+}
+
+/// The step that keeps the number of processes, where a namespace may have one.
+///
+/// A kernel does not give a number below 300 out again once it has come that far, so that many are
+/// added, or a tree that starts one process after the other would run out of numbers.
+pub(crate) fn most_processes(bounds: &Bounds<'_>, namespaces: u64) -> Option<Step> {
+    const RESERVED: u64 = 300;
+    const FILE: &str = "/proc/sys/kernel/pid_max";
+    let most = bounds.most_processes.filter(|_| namespaces & libc::CLONE_NEWPID as u64 != 0)?;
+    let outside = std::fs::read_to_string(FILE).ok()?.trim().parse().ok()?;
+    let highest = most.saturating_add(RESERVED + 1).min(u64::from(u32::MAX));
+    Some(Step::MostProcesses { highest, outside })
 }
 
 /// A plan whose program does not exist: when the launcher says just that, every step before it

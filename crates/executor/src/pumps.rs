@@ -14,7 +14,7 @@ use ringfence_output_capture::{
     Activity, CallbackSink, Kept as Pumped, Observer, PumpOptions, Redactor, Sink, SinkFailure,
     StopToken, StreamReport, enlarge, pump,
 };
-use ringfence_resource_limits::{LimitHit, LimitedResource};
+use ringfence_resource_limits::{Evidence, LimitHit, LimitedResource};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::RunError;
@@ -189,6 +189,8 @@ impl Observer for Watcher {
                 limit,
                 observed: None,
                 ended_command: false,
+                evidence: Evidence::Counted,
+                program: None,
             }));
         }
     }

@@ -14,6 +14,7 @@ pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
     passwd_home: Option<PathBuf>,
     cwd: PathBuf,
+    memory: Option<u64>,
 }
 
 impl Environment {
@@ -26,17 +27,19 @@ impl Environment {
             variables: std::env::vars_os().collect(),
             passwd_home: passwd_home(),
             cwd: std::env::current_dir()?,
+            memory: machine_memory(),
         })
     }
 
-    /// An environment made by hand: variables, and an absolute working directory. It has no entry in the user database.
+    /// An environment made by hand: variables, and an absolute working directory. It has no entry in the user database, and nothing
+    /// is known of the machine, so limits have no defaults.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (N, V)>,
         cwd: impl Into<PathBuf>,
     ) -> Environment {
         let variables =
             variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Environment { variables, passwd_home: None, cwd: cwd.into() }
+        Environment { variables, passwd_home: None, cwd: cwd.into(), memory: None }
     }
 
     /// The same with a home directory as the user database would give it.
@@ -44,6 +47,19 @@ impl Environment {
     pub fn with_passwd_home(mut self, home: impl Into<PathBuf>) -> Environment {
         self.passwd_home = Some(home.into());
         self
+    }
+
+    /// The same on a machine with so much memory, in bytes.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: u64) -> Environment {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// The memory of the machine, or of the container when that is less, in bytes. `None`: not known.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
     }
 
     /// The value of a variable.
@@ -127,6 +143,25 @@ impl std::fmt::Debug for Environment {
 fn passwd_home() -> Option<PathBuf> {
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten()?;
     Some(user.dir).filter(|home| home.is_absolute())
+}
+
+/// The memory there is, or the limit of the container when that is less.
+#[cfg(target_os = "linux")]
+fn machine_memory() -> Option<u64> {
+    /// Limits of the outermost group that can be seen, which in a container is the container's.
+    const LIMITS: [&str; 2] =
+        ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let limit = |path: &&str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    LIMITS.iter().filter_map(limit).chain(kib.checked_mul(1024)).min()
+}
+
+/// Nobody keeps the memory of a tree on other systems, so no limit is made up.
+#[cfg(not(target_os = "linux"))]
+fn machine_memory() -> Option<u64> {
+    None
 }
 
 #[cfg(test)]

@@ -136,6 +136,12 @@ pub enum ConfigProblem {
         /// What is accepted.
         allowed: String,
     },
+    /// Not a number of cores.
+    #[error("{value} is not a number of cores")]
+    Cores {
+        /// What is written.
+        value: String,
+    },
     /// A text that must not be empty.
     #[error("it is empty")]
     Empty,
@@ -231,6 +237,7 @@ impl ConfigProblem {
                 Some(suggestion(nearest.as_deref(), known))
             }
             ConfigProblem::OutOfRange { allowed, .. } => Some(format!("write {allowed}")),
+            ConfigProblem::Cores { .. } => Some("write a number from 0.01 to 65536".into()),
             ConfigProblem::Entry(error) => error.hint(),
             ConfigProblem::UnsetVariable { name, .. } => {
                 Some(format!("set `{name}`, or write the path without it"))

@@ -51,7 +51,7 @@ pub use resolve::DETECTORS;
 pub use ringfence_policy::{AllowEntry, PolicyMode, Rule};
 pub use runner::{CustomDetector, Output, Redaction, Runner};
 pub use schema::json_schema;
-pub use units::{ByteSize, UnitError, parse_duration};
+pub use units::{ByteSize, CpuCores, UnitError, parse_duration};
 pub use words::{
     Ansi, EffectWord, Encoding, Executor, FsMode, Isolation, Mode, Multiline, NetworkMode,
     PolicyWord, Progress, ReadScope, Timestamps, UnknownWord,

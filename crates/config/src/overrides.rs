@@ -1,7 +1,7 @@
 //! The outermost layer: what the flags of one run say over its profile.
 
 use crate::runner::Output;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, CpuCores};
 use crate::words::{Ansi, FsMode, NetworkMode, Progress, Timestamps};
 use ringfence_policy::AllowEntry;
 use std::path::PathBuf;
@@ -30,16 +30,22 @@ pub struct Overrides {
     pub idle_timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Option<Duration>,
-    /// Most memory of the tree.
+    /// Most memory of the tree; 0 is no limit.
     pub memory: Option<ByteSize>,
     /// Most CPU time of a process; rounded up to whole seconds.
     pub cpu_time: Option<Duration>,
-    /// Most processes of the tree.
+    /// Most processes of the tree; 0 is no limit.
     pub pids: Option<u64>,
     /// Most open files of a process.
     pub open_files: Option<u64>,
     /// Largest file that can be written.
     pub file_size: Option<ByteSize>,
+    /// Cores' worth of CPU time.
+    pub cpus: Option<CpuCores>,
+    /// Most space on the file systems that can be written.
+    pub disk: Option<ByteSize>,
+    /// Most address space of a process.
+    pub address_space: Option<ByteSize>,
     /// How much is kept of each captured stream.
     pub max_output: Option<ByteSize>,
     /// Sets `ansi` to `strip` and `progress` to `collapse` in `[runner.output]`.

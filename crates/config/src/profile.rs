@@ -3,6 +3,7 @@
 //! The executor translates this into the terms of the mechanisms; what the fields mean to the author of a config is said at the
 //! twin in `written`.
 
+use crate::units::CpuCores;
 use crate::words::{FsMode, Isolation, Mode, NetworkMode, ReadScope};
 use ringfence_policy::AllowEntry;
 use std::path::PathBuf;
@@ -47,6 +48,12 @@ pub struct Profile {
     pub max_open_files: Option<u64>,
     /// Largest file that can be written, in bytes. `None`: no limit.
     pub max_file_size: Option<u64>,
+    /// Cores' worth of CPU time of the tree. `None`: no limit.
+    pub max_cpu_cores: Option<CpuCores>,
+    /// Most space on the file systems that can be written, in bytes. `None`: no limit.
+    pub max_disk: Option<u64>,
+    /// Most address space of a process, in bytes. `None`: no limit.
+    pub max_address_space: Option<u64>,
     /// How much is kept of each captured stream, in bytes.
     pub max_output: u64,
     /// Longest time of the run, wall clock. `None`: no limit.

@@ -88,6 +88,7 @@ pub(crate) fn runner(
             source,
             "runner.redaction_patterns",
         )?,
+        cgroup_parent: cgroup_parent(written, source)?,
         redaction: redaction(written.redaction.as_ref(), source)?,
         output: output(written.output.as_ref(), source)?,
         detectors: each(written.detectors.as_deref(), |detector| {
@@ -107,6 +108,18 @@ fn shell(written: &RunnerWritten, source: Option<&Source>) -> Result<PathBuf, Co
         return Err(fail(source, shell, "runner.shell", problem));
     }
     Ok(PathBuf::from(&shell.value))
+}
+
+fn cgroup_parent(
+    written: &RunnerWritten,
+    source: Option<&Source>,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(path) = &written.cgroup_parent else { return Ok(None) };
+    if !Path::new(&path.value).is_absolute() {
+        let problem = ConfigProblem::NotAbsolute { path: path.value.clone() };
+        return Err(fail(source, path, "runner.cgroup_parent", problem));
+    }
+    Ok(Some(PathBuf::from(&path.value)))
 }
 
 fn redaction(

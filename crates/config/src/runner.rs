@@ -23,6 +23,8 @@ pub struct Runner {
     pub env_allowlist: Vec<String>,
     /// Names whose values are masked, and texts that are masked themselves.
     pub redaction_patterns: Vec<String>,
+    /// The control group that runs get their own groups in, absolute. `None`: one that is found by trying.
+    pub cgroup_parent: Option<PathBuf>,
     /// How masking works.
     pub redaction: Redaction,
     /// What becomes of output beside masking.

@@ -17,9 +17,63 @@ pub enum UnitError {
     /// Not a duration.
     #[error("`{0}` is not a duration; write numbers with units, as in `90s`, `2m` or `1h30m`")]
     Duration(String),
+    /// Not a number of cores.
+    #[error("`{0}` is not a number of cores; write one from 0.01 up, as in `2` or `0.5`")]
+    Cores(String),
     /// More than can be counted.
     #[error("`{0}` is too large")]
     TooLarge(String),
+}
+
+/// A share of CPU time, as a number of cores, to the thousandth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuCores(u32);
+
+impl CpuCores {
+    /// The least: a hundredth of a core. The kernel takes no less for a tenth of a second.
+    const LEAST: f64 = 0.01;
+    /// More than any machine has.
+    const MOST: f64 = 65_536.0;
+
+    /// So many cores; `None` for what is no number from 0.01 to 65536.
+    #[must_use]
+    pub fn new(cores: f64) -> Option<CpuCores> {
+        let fits = (Self::LEAST..=Self::MOST).contains(&cores);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was looked at"
+        )]
+        fits.then(|| CpuCores((cores * 1000.0).round() as u32))
+    }
+
+    /// Reads a number of cores: `2`, `0.5`.
+    ///
+    /// # Errors
+    /// [`UnitError::Cores`] for anything else.
+    pub fn parse(text: &str) -> Result<CpuCores, UnitError> {
+        let number = text.trim().parse().ok();
+        number.and_then(CpuCores::new).ok_or_else(|| UnitError::Cores(text.to_owned()))
+    }
+
+    /// The number of cores.
+    #[must_use]
+    pub fn cores(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+}
+
+impl FromStr for CpuCores {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<CpuCores, UnitError> {
+        CpuCores::parse(text)
+    }
+}
+
+impl fmt::Display for CpuCores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cores())
+    }
 }
 
 /// An amount of bytes.

@@ -107,8 +107,8 @@ fn syntax_and_kinds() {
 #[test]
 fn values_without_meaning() {
     check(
-        "[profiles.a]\nmax_processes = 0",
-        "ringfence.toml:2:17: profiles.a.max_processes: 0 is out of range",
+        "[profiles.a]\nmax_open_files = 0",
+        "ringfence.toml:2:18: profiles.a.max_open_files: 0 is out of range",
         "write a number from 1 to",
     );
     check(

@@ -53,6 +53,9 @@ fn the_builtin_profile_is_a_sandbox() {
         max_processes: None,
         max_open_files: None,
         max_file_size: None,
+        max_cpu_cores: None,
+        max_disk: None,
+        max_address_space: None,
         max_output: 2 << 20,
         timeout: None,
         idle_timeout: None,
@@ -168,6 +171,9 @@ fn every_field_is_read() {
         max_processes: Some(256),
         max_open_files: Some(1024),
         max_file_size: Some(1024 << 20),
+        max_cpu_cores: None,
+        max_disk: None,
+        max_address_space: None,
         max_output: 4 << 20,
         timeout: Some(Duration::from_secs(900)),
         idle_timeout: Some(Duration::from_secs(120)),
@@ -320,7 +326,7 @@ fn flags_that_contradict_are_refused() {
     flag_error("", &both, "--allow: it has no meaning with `--net deny`");
     let readonly = Overrides { fs: Some(FsMode::WorkspaceReadonly), rw: paths(&["x"]), ..base() };
     flag_error("", &readonly, "--rw: it has no meaning with `fs_mode = \"workspace_readonly\"`");
-    flag_error("", &Overrides { pids: Some(0), ..base() }, "--pids: 0 is out of range");
+    flag_error("", &Overrides { open_files: Some(0), ..base() }, "--open-files: 0 is out of range");
     flag_error(
         "",
         &Overrides { timeout: Some(Duration::ZERO), ..base() },
@@ -407,4 +413,42 @@ fn the_init_file_names_every_field() {
         }
     }
     assert!(file.lines().all(|line| line.chars().count() <= 110), "a line is too wide");
+}
+
+#[test]
+fn a_machine_that_is_known_gives_limits_their_defaults() {
+    let resolve = |lines: &str, memory: Option<u64>| {
+        let text = format!("[profiles.a]\n{lines}");
+        let environment = Environment::new([("HOME", "/home/u")], "/work");
+        let environment = match memory {
+            Some(bytes) => environment.with_memory(bytes),
+            None => environment,
+        };
+        let config = Config::from_str(&text, Path::new("ringfence.toml")).expect("sound");
+        let flags = Overrides::default();
+        let resolved = config.resolve(Some("a"), &flags, Path::new("/work"), &environment);
+        let profile = resolved.expect("sound").profile;
+        (profile.max_memory, profile.max_processes)
+    };
+    assert_eq!(resolve("", None), (None, None));
+    assert_eq!(resolve("", Some(4 << 30)), (Some(3 << 30), Some(4096)));
+    let said = "max_memory_mb = 1\nmax_processes = 2";
+    assert_eq!(resolve(said, Some(4 << 30)), (Some(1 << 20), Some(2)));
+    let none = "max_memory_mb = 0\nmax_processes = 0";
+    assert_eq!(resolve(none, Some(4 << 30)), (None, None));
+}
+
+#[test]
+fn a_share_of_cores_is_a_whole_number_or_not() {
+    let resolve = |text: &str| {
+        let text = format!("[profiles.a]\nmax_cpu_cores = {text}");
+        let environment = Environment::new([("HOME", "/home/u")], "/work");
+        let config = Config::from_str(&text, Path::new("ringfence.toml")).ok()?;
+        let flags = Overrides::default();
+        let resolved = config.resolve(Some("a"), &flags, Path::new("/work"), &environment).ok()?;
+        resolved.profile.max_cpu_cores.map(|cores| cores.to_string())
+    };
+    for (text, expect) in [("2", Some("2")), ("1.5", Some("1.5")), ("0.0001", None), ("-1", None)] {
+        assert_eq!(resolve(text).as_deref(), expect, "{text}");
+    }
 }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use ringfence_resource_limits::{Ending, LimitHit, LimitedResource, Limits, Usage, attribute};
+use ringfence_resource_limits::{
+    Ending, Evidence, LimitHit, LimitedResource, Limits, Usage, attribute,
+};
 use ringfence_sandbox::ExitStatus;
 
 use crate::deadlines::Cause;
@@ -20,7 +22,11 @@ pub(crate) struct Seen<'a> {
     /// Why ringfence ended it, if it did.
     pub(crate) cause: Option<Cause>,
     /// The limit of the whole tree that was found exceeded, if one was.
-    pub(crate) exceeded: Option<LimitHit>,
+    pub(crate) exceeded: Option<&'a LimitHit>,
+    /// Limits that are known to have been hit, beside.
+    pub(crate) hits: &'a [LimitHit],
+    /// The program the command was at its end, where that is known.
+    pub(crate) program: Option<&'a str>,
     pub(crate) limits: &'a Limits,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
@@ -47,17 +53,53 @@ pub(crate) fn conclude(seen: &Seen<'_>) -> Conclusion {
     let (kind, limit) = match seen.cause {
         Some(Cause::Time) => (OutcomeKind::TimedOut, over_time(seen)),
         Some(Cause::Idle) => (OutcomeKind::TimedOut, over_idle(seen)),
-        Some(Cause::Exceeded) => (OutcomeKind::LimitExceeded, seen.exceeded),
+        Some(Cause::Exceeded) => (OutcomeKind::LimitExceeded, seen.exceeded.cloned()),
         Some(Cause::Cancelled) => (OutcomeKind::Cancelled, None),
-        None => {
-            let ending = Ending { exit_code, signal, cpu_time: seen.usage.cpu() };
-            match attribute(seen.limits, &ending) {
-                Some(hit) if hit.ended_command => (OutcomeKind::LimitExceeded, Some(hit)),
-                hit => (by_itself, hit),
-            }
-        }
+        None => match by_the_kernel(seen, exit_code, signal) {
+            Some(hit) if hit.ended_command => (OutcomeKind::LimitExceeded, Some(hit)),
+            hit => (by_itself, hit),
+        },
     };
     Conclusion { kind, exit_code, signal, limit }
+}
+
+/// What the kernel counted comes before what a status says, and that before what merely was hit.
+fn by_the_kernel(seen: &Seen<'_>, exit_code: Option<i32>, signal: Option<i32>) -> Option<LimitHit> {
+    let counted = seen.hits.iter().find(|hit| hit.ended_command && signal.is_some());
+    let program = seen.program.map(ToOwned::to_owned);
+    let ending = Ending { exit_code, signal, cpu_time: seen.usage.cpu(), program };
+    let told = || attribute(seen.limits, &ending).map(|hit| with_its_program(hit, seen.hits));
+    counted.cloned().or_else(told).or_else(|| seen.hits.first().cloned())
+}
+
+/// The CPU limit, when the whole tree has used all of it up: somebody in it was ended, or was about to be.
+pub(crate) fn used_up(limits: &Limits, usage: &Usage) -> Option<LimitHit> {
+    let limit = limits.cpu_time.filter(|limit| usage.cpu() >= *limit)?;
+    Some(LimitHit {
+        resource: LimitedResource::Cpu,
+        limit: whole_millis(limit),
+        observed: Some(whole_millis(usage.cpu())),
+        ended_command: false,
+        evidence: Evidence::Counted,
+        program: None,
+    })
+}
+
+/// A shell's status does not say which program; the death of an orphan that was seen does.
+fn with_its_program(hit: LimitHit, hits: &[LimitHit]) -> LimitHit {
+    let seen = hits.iter().find(|other| other.resource == hit.resource && !hit.ended_command);
+    seen.cloned().unwrap_or(hit)
+}
+
+/// Every limit that was hit, each resource once, the one that counts first.
+pub(crate) fn all_hits(limit: Option<&LimitHit>, hits: &[LimitHit]) -> Vec<LimitHit> {
+    let mut all: Vec<LimitHit> = Vec::new();
+    for hit in limit.into_iter().chain(hits) {
+        if !all.iter().any(|known| known.resource == hit.resource) {
+            all.push(hit.clone());
+        }
+    }
+    all
 }
 
 fn over_time(seen: &Seen<'_>) -> Option<LimitHit> {
@@ -66,6 +108,8 @@ fn over_time(seen: &Seen<'_>) -> Option<LimitHit> {
         limit: whole_millis(seen.timeout?),
         observed: Some(whole_millis(seen.duration)),
         ended_command: true,
+        evidence: Evidence::Clock,
+        program: None,
     })
 }
 
@@ -75,6 +119,8 @@ fn over_idle(seen: &Seen<'_>) -> Option<LimitHit> {
         limit: whole_millis(seen.idle_timeout?),
         observed: None,
         ended_command: true,
+        evidence: Evidence::Clock,
+        program: None,
     })
 }
 
@@ -89,6 +135,8 @@ mod tests {
         processes: None,
         open_files: None,
         file_size: Some(1024),
+        address_space: None,
+        disk: None,
     };
 
     fn check(
@@ -106,11 +154,15 @@ mod tests {
             limit: 64,
             observed: Some(65),
             ended_command: true,
+            evidence: Evidence::Sampled,
+            program: None,
         };
         let conclusion = conclude(&Seen {
             status,
             cause,
-            exceeded: Some(exceeded),
+            exceeded: Some(&exceeded),
+            hits: &[],
+            program: None,
             limits: &CPU_LIMIT,
             timeout: Some(Duration::from_secs(3)),
             idle_timeout: Some(Duration::from_millis(700)),
@@ -157,5 +209,58 @@ mod tests {
         let exceeded = OutcomeKind::LimitExceeded;
         let processes = Some((Processes, 64));
         check(Some(Signaled(9)), Some(Cause::Exceeded), 0, exceeded, (None, Some(9)), processes);
+    }
+
+    fn hit(resource: LimitedResource, ended_command: bool) -> LimitHit {
+        let (evidence, program) = (Evidence::Cgroup, None);
+        LimitHit { resource, limit: 1, observed: None, ended_command, evidence, program }
+    }
+
+    #[test]
+    fn what_the_kernel_counted_is_told_whoever_it_hit() {
+        use LimitedResource::{Memory, Processes};
+        let check = |status, hits: &[LimitHit], kind, limit| {
+            let conclusion = conclude(&Seen {
+                status: Some(status),
+                cause: None,
+                exceeded: None,
+                hits,
+                program: None,
+                limits: &CPU_LIMIT,
+                timeout: None,
+                idle_timeout: None,
+                duration: Duration::ZERO,
+                usage: &Usage::default(),
+            });
+            let resource = conclusion.limit.map(|hit| hit.resource);
+            assert_eq!((conclusion.kind, resource), (kind, limit), "{status:?} {hits:?}");
+        };
+        let (exited, exceeded) = (OutcomeKind::Exited, OutcomeKind::LimitExceeded);
+        let killed = [hit(Memory, true)];
+        check(Signaled(9), &killed, exceeded, Some(Memory));
+        check(Exited(0), &[hit(Memory, false)], exited, Some(Memory));
+        check(Exited(1), &[hit(Processes, false)], exited, Some(Processes));
+        check(Exited(0), &[], exited, None);
+    }
+
+    #[test]
+    fn cpu_time_that_is_used_up_is_told() {
+        let check = |cpu_ms, expect: Option<u64>| {
+            let mut usage = Usage::default();
+            usage.user_cpu = Duration::from_millis(cpu_ms);
+            assert_eq!(used_up(&CPU_LIMIT, &usage).and_then(|hit| hit.observed), expect);
+            assert_eq!(used_up(&Limits::default(), &usage), None);
+        };
+        check(1999, None);
+        check(2000, Some(2000));
+    }
+
+    #[test]
+    fn each_resource_is_listed_once() {
+        use LimitedResource::{Memory, Processes};
+        let (memory, processes) = (hit(Memory, true), hit(Processes, false));
+        let hits = [processes.clone(), hit(Memory, false)];
+        assert_eq!(all_hits(Some(&memory), &hits), [memory, processes.clone()]);
+        assert_eq!(all_hits(None, &hits[..1]), [processes]);
     }
 }

@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 use ringfence_network::{Account, GatewayEvent};
 use ringfence_output_capture::{Activity, Combined, LiveRedaction};
 use ringfence_policy::ReasonCode;
-use ringfence_resource_limits::{LimitHit, LimitedResource, Usage};
+use ringfence_resource_limits::cgroup::{Leaf, LeafEvents, LeafUsage};
+use ringfence_resource_limits::{
+    Death, Evidence, LimitHit, LimitedResource, Limits, Usage, attribute_death,
+};
 use ringfence_sandbox::{
-    Backend, Denied, DeniedKind, Enforcement, ExitStatus, Level, Report, Sandbox, SandboxError,
-    StepFailure, TreeUsage,
+    Backend, Denied, DeniedKind, Died, Enforcement, ExitStatus, Level, Report, Sandbox,
+    SandboxError, StepFailure, TreeUsage,
 };
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
@@ -24,8 +27,9 @@ use tokio::time::sleep_until;
 use crate::aftermath::{Aftermath, Found};
 use crate::captured;
 use crate::complaints::{self, Tail};
-use crate::conclude::{Conclusion, Seen, conclude};
+use crate::conclude::{Conclusion, Seen, all_hits, conclude, used_up};
 use crate::control::Control;
+use crate::counted::{self, is_out_of_memory};
 use crate::deadlines::{Action, Cause, Deadlines};
 use crate::denials::{self, Denial, Denials};
 use crate::error::RunError;
@@ -37,8 +41,9 @@ use crate::outlet::{News, Outlet};
 use crate::prepared::Prepared;
 use crate::pumps::{Pumping, Pumps};
 use crate::run_id::RunId;
+use crate::spec::looks;
 use crate::stdin::Feeding;
-use crate::watch::{Look, Watch};
+use crate::watch::{Eyes, Look, Watch};
 
 /// What a run is about, for its events and its outcome.
 #[derive(Debug)]
@@ -50,6 +55,7 @@ pub(crate) struct About {
     pub(crate) cwd: PathBuf,
     pub(crate) backend: Backend,
     pub(crate) enforcement: Enforcement,
+    pub(crate) limits: Limits,
     pub(crate) warnings: Vec<String>,
     pub(crate) redaction: LiveRedaction,
     /// Where both streams are kept in order, if they are.
@@ -72,6 +78,7 @@ pub(crate) struct Driver {
     pub(crate) activity: Activity,
     pub(crate) deadlines: Deadlines,
     pub(crate) watch: Watch,
+    pub(crate) leaf: Option<Leaf>,
     pub(crate) pumps: Option<Pumps>,
     pub(crate) feeding: Option<Feeding>,
     pub(crate) feed: Feed,
@@ -87,6 +94,10 @@ pub(crate) struct Facts {
     status: Option<ExitStatus>,
     duration: Option<Duration>,
     exceeded: Option<LimitHit>,
+    /// Limits that are known to have been hit, each resource once.
+    hits: Vec<LimitHit>,
+    /// The program the command was at its end.
+    program: Option<String>,
     usage: Usage,
     denials: Denials,
     network: Option<Vec<Reached>>,
@@ -106,6 +117,7 @@ impl Driver {
     /// Follows the run to its end. The last event has been sent when this returns.
     pub(crate) async fn run(mut self) -> Result<Arc<Outcome>, RunError> {
         let end = self.follow().await;
+        let group = self.leave_group().await;
         drop(self.feeding.take());
         self.close_outlet().await;
         let pumped = match self.pumps.take() {
@@ -113,7 +125,7 @@ impl Driver {
             None => Default::default(),
         };
         let found = self.aftermath.take().map(Aftermath::finish).unwrap_or_default();
-        let result = end.map(|end| Arc::new(self.outcome(end, pumped, found)));
+        let result = end.map(|end| Arc::new(self.outcome(end, group, pumped, found)));
         let last = match &result {
             Ok(outcome) => Arc::clone(outcome),
             Err(error) => Arc::new(self.outcome_of(error)),
@@ -150,7 +162,11 @@ impl Driver {
 
     fn note(&mut self, report: Option<Report>) -> Result<Option<End>, RunError> {
         match report {
-            Some(Report::Started { .. }) => self.announce_start(),
+            Some(Report::Started { most_processes, .. }) => {
+                self.note_numbers(most_processes);
+                self.announce_start();
+            }
+            Some(Report::Died(died)) => self.note_death(&died),
             Some(Report::CommandExited { status }) => {
                 self.seen.status = Some(status);
                 self.seen.duration = Some(self.clock.elapsed());
@@ -169,6 +185,11 @@ impl Driver {
             // A report of a later kind says nothing that this version must know.
             Some(_) => {}
             None if self.seen.status.is_some() => return Ok(Some(End::Lost)),
+            None if self.out_of_memory() => {
+                // The init is part of the tree, and of what the kernel kills when there is no memory.
+                self.seen.status = Some(ExitStatus::Signaled(SIGKILL));
+                return Ok(Some(End::Lost));
+            }
             None => return Err(RunError::InitKilled),
         }
         Ok(None)
@@ -249,6 +270,42 @@ impl Driver {
         self.seen.network = Some(accounts.into_iter().map(reached).collect());
     }
 
+    /// A PID namespace with a highest number is more than looking.
+    fn note_numbers(&mut self, most_processes: bool) {
+        if most_processes {
+            let level = Level::Partial(BY_NUMBERS.to_owned());
+            self.about.enforcement.set("process_count", level);
+        }
+    }
+
+    /// A process that a limit may have ended; once the tree is being ended, anything may have.
+    fn note_death(&mut self, died: &Died) {
+        let program = self.about.prepared.redact(died.program.as_encoded_bytes());
+        let program = Some(program).filter(|name| !name.is_empty());
+        if died.command {
+            self.seen.program = program;
+        } else if self.deadlines.cause().is_none() {
+            let death = Death { signal: died.signal, cpu_time: died.cpu, program };
+            if let Some(hit) = attribute_death(&self.about.limits, &death) {
+                self.note_hit(hit);
+            }
+        }
+    }
+
+    /// Takes a limit that was hit, and tells of it the first time.
+    fn note_hit(&mut self, mut hit: LimitHit) {
+        if self.seen.hits.iter().any(|known| known.resource == hit.resource) {
+            return;
+        }
+        hit.program = hit.program.map(|name| self.about.prepared.redact(name.as_bytes()));
+        self.seen.hits.push(hit.clone());
+        self.announce_limit(Some(hit));
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| is_out_of_memory(leaf.events()))
+    }
+
     fn note_denial(&mut self, denied: &Denied) {
         if let Some(outlet) = self.outlet.as_ref().filter(|_| denied.kind == DeniedKind::Network) {
             let (meant, tells) = (outlet.meant(denied), outlet.tells());
@@ -306,8 +363,8 @@ impl Driver {
             }
             self.act(action);
         }
-        if let Some(look) = self.watch.due(now) {
-            self.look(look).await;
+        if let Some((look, eyes)) = self.watch.due(now) {
+            self.look(look, eyes).await;
         }
     }
 
@@ -318,24 +375,45 @@ impl Driver {
     }
 
     /// Looks at the tree on a thread that may block: a large tree has many files in `/proc`.
-    async fn look(&mut self, look: Look) {
-        let root = self.control.tree().pid();
-        let limits = self.watch.limits();
-        let looking = tokio::task::spawn_blocking(move || Watch::look(look, root, &limits));
+    async fn look(&mut self, look: Look, eyes: Eyes) {
+        let looking = tokio::task::spawn_blocking(move || eyes.look(look));
+        let now = Instant::now();
         // A tree that has just ended cannot be looked at, and need not be.
-        let Ok(Ok(seen)) = looking.await else { return };
-        let sample = seen.sample;
+        let Ok((eyes, Ok(seen))) = looking.await else { return self.watch.give_up(now) };
+        let sample =
+            self.leaf.as_ref().map_or(seen.sample, |leaf| counted::sample(leaf, seen.sample));
         self.seen.usage.observe(&sample);
         if look.tell && self.seen.status.is_none() {
             self.feed.push(EventKind::Usage(sample));
         }
-        if let Some(hit) = self.watch.exceeded(&seen)
-            && self.seen.exceeded.is_none()
-        {
-            self.seen.exceeded = Some(hit);
-            self.announce_limit(Some(hit));
-            self.end_now(Cause::Exceeded);
+        for hit in self.watch.used_up(&seen) {
+            self.note_hit(hit);
         }
+        if let Some(hit) = self.watch.take(eyes, &seen, now) {
+            self.exceed(hit);
+        }
+    }
+
+    /// Ends a tree that is over a limit.
+    fn exceed(&mut self, mut hit: LimitHit) {
+        if self.seen.exceeded.is_some() {
+            return;
+        }
+        hit.program = hit.program.map(|name| self.about.prepared.redact(name.as_bytes()));
+        self.announce_limit(Some(hit.clone()));
+        self.seen.exceeded = Some(hit.clone());
+        // Where the command has ended by itself before, this is what happened to the rest.
+        self.seen.hits.push(LimitHit { ended_command: false, ..hit });
+        self.end_now(Cause::Exceeded);
+    }
+
+    /// Reads what the control group has counted, and removes it.
+    async fn leave_group(&mut self) -> Option<(LeafUsage, LeafEvents)> {
+        let leaf = self.leaf.take()?;
+        let counted = (leaf.usage(), leaf.events());
+        // Its last process may still be on its way out.
+        tokio::task::spawn_blocking(move || drop(leaf)).await.ok();
+        Some(counted)
     }
 
     fn end_now(&mut self, cause: Cause) {
@@ -358,8 +436,10 @@ impl Driver {
         conclude(&Seen {
             status: self.seen.status,
             cause: self.deadlines.cause(),
-            exceeded: self.seen.exceeded,
-            limits: &self.about.prepared.limits.asked,
+            exceeded: self.seen.exceeded.as_ref(),
+            hits: &self.seen.hits,
+            program: self.seen.program.as_deref(),
+            limits: &self.about.limits,
             timeout: profile.timeout,
             idle_timeout: profile.idle_timeout,
             duration: self.duration(),
@@ -367,22 +447,36 @@ impl Driver {
         })
     }
 
-    fn outcome(&mut self, end: End, [stdout, stderr]: [Pumping; 2], found: Found) -> Outcome {
+    fn outcome(
+        &mut self,
+        end: End,
+        group: Option<(LeafUsage, LeafEvents)>,
+        [stdout, stderr]: [Pumping; 2],
+        found: Found,
+    ) -> Outcome {
         let mut warnings = mem::take(&mut self.about.warnings);
         warnings.extend(stdout.warnings);
         warnings.extend(stderr.warnings);
         self.take_violations(&found, &mut warnings);
-        let reason = self.take_end(end, &mut warnings);
+        let reason = self.take_end(end, group.is_some(), &mut warnings);
+        if let Some((usage, events)) = group {
+            self.take_group(usage, events, &mut warnings);
+        }
+        let cut = self.cut(&stdout.captured).or_else(|| self.cut(&stderr.captured));
+        self.seen.hits.extend(cut);
+        if let Some(hit) = used_up(&self.about.limits, &self.seen.usage) {
+            self.note_hit(hit);
+        }
         let Conclusion { kind, exit_code, signal, limit } = self.conclusion();
-        if self.deadlines.cause().is_none() {
-            self.announce_limit(limit);
+        if self.deadlines.cause().is_none() && !self.is_announced(limit.as_ref()) {
+            self.announce_limit(limit.clone());
         }
         self.hear_complaints();
         let (denials, more) = self.seen.denials.take();
         if more > 0 {
             warnings.push(format!("{more} further refusals are not listed"));
         }
-        let cut = || self.cut(&stdout.captured).or_else(|| self.cut(&stderr.captured));
+        let limits_hit = all_hits(limit.as_ref(), &self.seen.hits);
         Outcome {
             run: self.about.run,
             outcome: if reason.is_some() { OutcomeKind::Failed } else { kind },
@@ -392,7 +486,8 @@ impl Driver {
             backend: Some(self.about.backend),
             profile: self.about.prepared.profile().name.clone(),
             warnings,
-            limit: limit.or_else(cut),
+            limit: limit.or_else(|| limits_hit.first().cloned()),
+            limits_hit,
             reason,
             enforcement: self.about.enforcement.clone(),
             denials,
@@ -419,7 +514,7 @@ impl Driver {
     }
 
     /// What the last report says: the usage, or why there was no run.
-    fn take_end(&mut self, end: End, warnings: &mut Vec<String>) -> Option<Reason> {
+    fn take_end(&mut self, end: End, counted: bool, warnings: &mut Vec<String>) -> Option<Reason> {
         match end {
             End::Finished(usage) => {
                 warnings.extend(left_over(usage.killed));
@@ -427,6 +522,8 @@ impl Driver {
                 None
             }
             End::NotExecuted(failure) => Some(self.not_executed(&failure)),
+            // A control group counts whoever goes.
+            End::Lost if counted => None,
             End::Lost => {
                 warnings.push("the init of the tree was killed before it told the usage".into());
                 None
@@ -441,7 +538,30 @@ impl Driver {
             limit: self.about.prepared.profile().max_output,
             observed: Some(captured.bytes),
             ended_command: false,
+            evidence: Evidence::Counted,
+            program: None,
         })
+    }
+
+    /// Whether observers have been told of this limit.
+    fn is_announced(&self, limit: Option<&LimitHit>) -> bool {
+        limit.is_some_and(|limit| {
+            limit.evidence != Evidence::Counted
+                && self.seen.hits.iter().any(|hit| hit.resource == limit.resource)
+        })
+    }
+
+    /// What the control group counted, the kernel's own word on the whole tree.
+    fn take_group(&mut self, group: LeafUsage, events: LeafEvents, warnings: &mut Vec<String>) {
+        self.seen.usage = counted::usage(&group, self.seen.usage);
+        let killed = matches!(self.seen.status, Some(ExitStatus::Signaled(SIGKILL)));
+        for hit in counted::hits((&group, &events), &self.about.limits, killed) {
+            self.note_hit(hit);
+        }
+        if events.oom_kills > 0 && !is_out_of_memory(events) {
+            let count = events.oom_kills;
+            warnings.push(format!("the machine ran out of memory and killed {count} processes"));
+        }
     }
 
     fn duration(&self) -> Duration {
@@ -460,6 +580,8 @@ impl Driver {
         usage.system_cpu = tree.system_cpu;
         usage.peak_memory_bytes = usage.peak_memory_bytes.max(tree.max_rss_bytes);
         usage.processes = tree.processes;
+        usage.read_bytes = tree.read_bytes;
+        usage.written_bytes = tree.written_bytes;
         usage.voluntary_switches = tree.voluntary_switches;
         usage.involuntary_switches = tree.involuntary_switches;
     }
@@ -482,6 +604,11 @@ impl Driver {
 
 /// The polite request to end; the number is the same on every system.
 const SIGTERM: i32 = 15;
+/// The end; the number is the same on every system.
+const SIGKILL: i32 = 9;
+
+/// How far the number of processes is kept by numbers alone.
+const BY_NUMBERS: &str = concat!(looks!(), ", and by the kernel up to 300 more");
 
 /// A program that does not exist.
 ///

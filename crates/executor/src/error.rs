@@ -5,8 +5,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ringfence_policy::{CommandError, ReasonCode};
+use ringfence_resource_limits::cgroup::CgroupError;
 use ringfence_resource_limits::{CeilingError, SampleError};
 use ringfence_sandbox::{SandboxError, StepFailure};
 
@@ -63,6 +65,17 @@ pub enum RunError {
     /// A limit of the whole tree needs looking at the tree, and this system does not let that be.
     #[error("cannot keep the limits of the tree")]
     Unwatchable(#[from] SampleError),
+    /// The profile needs a control group, and there is none.
+    #[error("`{wish}` of profile `{profile}` needs a control group")]
+    NoGroup {
+        /// The profile's name.
+        profile: String,
+        /// The field that needs it.
+        wish: &'static str,
+        /// Why there is none.
+        #[source]
+        source: Arc<CgroupError>,
+    },
     /// This process has no descriptors left.
     #[error("failed to make a pipe for the run itself")]
     Descriptors(#[source] io::Error),
@@ -148,7 +161,8 @@ impl RunError {
         match self {
             Self::Refused(refusal) => refusal.code,
             Self::Command(_) => ReasonCode::InvalidCommand,
-            Self::Sandbox { source: SandboxError::CannotHold { .. }, .. } => {
+            Self::NoGroup { .. }
+            | Self::Sandbox { source: SandboxError::CannotHold { .. }, .. } => {
                 ReasonCode::UnsupportedBackendFeature
             }
             Self::Sandbox {
@@ -167,6 +181,7 @@ impl RunError {
             Self::Refused(refusal) => refusal.hint.clone(),
             Self::Command(error) => error.hint().map(str::to_owned),
             Self::Outlet(error) => error.hint(),
+            Self::NoGroup { source, .. } => Some(source.hint().to_owned()),
             Self::Sandbox { source, .. } => source.hint(),
             Self::SetUp { .. } => Some("see `ringfence doctor`".to_owned()),
             Self::StdinDirectory { .. } => Some("give a file, or `null`".to_owned()),

@@ -175,7 +175,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use ringfence_resource_limits::LimitedResource;
+    use ringfence_resource_limits::{Evidence, LimitedResource};
 
     use super::*;
     use crate::outcome::{OutcomeKind, Reason};
@@ -218,8 +218,10 @@ mod tests {
                 limit: 2000,
                 observed: Some(2004),
                 ended_command: true,
+                evidence: Evidence::Signal,
+                program: Some("sh".to_owned()),
             }),
-            r#"{"ts_ms":1700,"event":"sandbox_resource_exceeded","resource":"cpu","reason_code":"cpu_limit_exceeded","limit":2000,"observed":2004}"#,
+            r#"{"ts_ms":1700,"event":"sandbox_resource_exceeded","resource":"cpu","reason_code":"cpu_limit_exceeded","limit":2000,"observed":2004,"evidence":"signal","program":"sh"}"#,
         );
         check(
             EventKind::SandboxDenied(crate::denials::from_stderr(
@@ -240,8 +242,9 @@ mod tests {
                 memory_bytes: 4096,
                 user_cpu: Duration::from_millis(12),
                 system_cpu: Duration::from_millis(5),
+                ..Sample::default()
             }),
-            r#"{"ts_ms":1700,"event":"usage","user_cpu_ms":12,"system_cpu_ms":5,"memory_bytes":4096,"processes":3}"#,
+            r#"{"ts_ms":1700,"event":"usage","user_cpu_ms":12,"system_cpu_ms":5,"memory_bytes":4096,"processes":3,"threads":4}"#,
         );
     }
 

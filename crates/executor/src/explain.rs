@@ -8,6 +8,7 @@ use ringfence_sandbox::{Backend, Enforcement, Sandbox};
 
 use crate::aftermath::Aftermath;
 use crate::error::RunError;
+use crate::groups;
 use crate::outlet;
 use crate::request::RunRequest;
 use crate::run_id::RunId;
@@ -51,7 +52,8 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
     let sandbox = Sandbox::prepare_by_trying(&spawn::sandbox_spec(request, &aftermath));
     aftermath.forget();
     let sandbox = sandbox.map_err(|source| prepared.no_sandbox(source))?;
-    process.rlimits = spawn::rlimits(prepared, sandbox.backend())?;
+    let kept = prepared.limits(sandbox.backend(), groups::is_there(prepared)?);
+    process.rlimits = spawn::rlimits(&kept)?;
     // Which port it is, is known when the gateway listens.
     process.proxy = sandbox.wants_proxy().then_some(SOME_PORT);
     let redact = |text: &str| prepared.redact(text.as_bytes());
@@ -65,7 +67,7 @@ pub fn explain(request: &RunRequest) -> Result<Explanation, RunError> {
             Verdict::Denied(cause) => prepared.refusal(&request.command, cause).verdict,
         },
         backend: sandbox.backend(),
-        enforcement: spawn::enforcement(&sandbox, prepared),
+        enforcement: spawn::enforcement(&sandbox, &kept),
         sandbox: sandbox
             .describe(&process)
             .into_iter()
@@ -94,10 +96,16 @@ fn limits(profile: &Profile) -> Vec<String> {
     [
         profile.timeout.map(|time| format!("wall clock: {}, {ended}", seconds(time))),
         profile.idle_timeout.map(|time| format!("without output: {}, {ended}", seconds(time))),
+        profile.max_memory.map(|bytes| format!("memory: {}", size(bytes))),
         profile.max_cpu.map(|time| format!("CPU time: {}", seconds(time))),
+        profile.max_cpu_cores.map(|cores| format!("cores' worth of CPU time: {cores}")),
         profile.max_processes.map(|count| format!("processes: {count}")),
         profile.max_open_files.map(|count| format!("open files of a process: {count}")),
         profile.max_file_size.map(|bytes| format!("size of a file: {}", size(bytes))),
+        profile.max_disk.map(|bytes| format!("space on what can be written: {}", size(bytes))),
+        profile
+            .max_address_space
+            .map(|bytes| format!("address space of a process: {}", size(bytes))),
         Some(format!("output kept of each stream: {}", size(profile.max_output))),
         Some("core dumps: none".to_owned()),
     ]

@@ -57,17 +57,21 @@ pub(crate) fn shared<T: Serialize, S: Serializer>(
 
 pub(crate) fn limit<S: Serializer>(hit: &LimitHit, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Shown {
+    struct Shown<'a> {
         resource: &'static str,
         reason_code: &'static str,
         limit: u64,
         observed: Option<u64>,
+        evidence: &'static str,
+        program: Option<&'a str>,
     }
     Shown {
         resource: hit.resource.as_str(),
         reason_code: hit.reason_code(),
         limit: hit.limit,
         observed: hit.observed,
+        evidence: hit.evidence.as_str(),
+        program: hit.program.as_deref(),
     }
     .serialize(serializer)
 }
@@ -82,6 +86,16 @@ pub(crate) fn maybe_limit<S: Serializer>(
     }
 }
 
+pub(crate) fn limits<S: Serializer>(hits: &[LimitHit], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Shown<'a>(&'a LimitHit);
+    impl Serialize for Shown<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            limit(self.0, serializer)
+        }
+    }
+    serializer.collect_seq(hits.iter().map(Shown))
+}
+
 pub(crate) fn usage<S: Serializer>(usage: &Usage, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Shown {
@@ -89,12 +103,22 @@ pub(crate) fn usage<S: Serializer>(usage: &Usage, serializer: S) -> Result<S::Ok
         system_cpu_ms: u64,
         peak_memory_bytes: u64,
         processes: Option<u64>,
+        peak_processes: Option<u64>,
+        read_bytes: u64,
+        written_bytes: u64,
+        voluntary_switches: u64,
+        involuntary_switches: u64,
     }
     Shown {
         user_cpu_ms: whole_millis(usage.user_cpu),
         system_cpu_ms: whole_millis(usage.system_cpu),
         peak_memory_bytes: usage.peak_memory_bytes,
         processes: usage.processes,
+        peak_processes: usage.peak_processes,
+        read_bytes: usage.read_bytes,
+        written_bytes: usage.written_bytes,
+        voluntary_switches: usage.voluntary_switches,
+        involuntary_switches: usage.involuntary_switches,
     }
     .serialize(serializer)
 }
@@ -106,12 +130,14 @@ pub(crate) fn sample<S: Serializer>(sample: &Sample, serializer: S) -> Result<S:
         system_cpu_ms: u64,
         memory_bytes: u64,
         processes: u64,
+        threads: u64,
     }
     Shown {
         user_cpu_ms: whole_millis(sample.user_cpu),
         system_cpu_ms: whole_millis(sample.system_cpu),
         memory_bytes: sample.memory_bytes,
         processes: sample.processes,
+        threads: sample.threads,
     }
     .serialize(serializer)
 }

@@ -60,6 +60,9 @@ pub struct Outcome {
     /// The limit that ended the run or stood in its way.
     #[serde(serialize_with = "json::maybe_limit")]
     pub limit: Option<LimitHit>,
+    /// Every limit that is known to have been hit, `limit` first: those that only made calls fail, too.
+    #[serde(serialize_with = "json::limits")]
+    pub limits_hit: Vec<LimitHit>,
     /// Why there was no run, for `refused` and `failed`; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -107,6 +110,7 @@ impl Outcome {
             profile: profile.to_owned(),
             warnings: Vec::new(),
             limit: None,
+            limits_hit: Vec::new(),
             reason: Some(reason),
             enforcement: Enforcement::default(),
             denials: Vec::new(),
@@ -211,7 +215,7 @@ impl Default for Kept {
 
 #[cfg(test)]
 mod tests {
-    use ringfence_resource_limits::LimitedResource;
+    use ringfence_resource_limits::{Evidence, LimitedResource};
     use ringfence_sandbox::Level;
 
     use super::*;
@@ -233,6 +237,9 @@ mod tests {
         usage.system_cpu = Duration::from_millis(5);
         usage.peak_memory_bytes = 9_437_184;
         usage.processes = Some(3);
+        usage.peak_processes = Some(2);
+        (usage.read_bytes, usage.written_bytes) = (4096, 8192);
+        (usage.voluntary_switches, usage.involuntary_switches) = (7, 1);
         let outcome = Outcome {
             run: RunId::generate(),
             outcome: OutcomeKind::Exited,
@@ -243,6 +250,7 @@ mod tests {
             profile: "build".into(),
             warnings: vec![],
             limit: None,
+            limits_hit: vec![],
             reason: None,
             enforcement,
             denials: vec![crate::denials::from_stderr(
@@ -269,10 +277,10 @@ mod tests {
             concat!(
                 r#"{"run":"RUN","outcome":"exited","exit_code":0,"signal":null,"duration_ms":41,"#,
                 r#""backend":"linux_namespaces","profile":"build","warnings":[],"#,
-                r#""limit":null,"#,
+                r#""limit":null,"limits_hit":[],"#,
                 r#""enforcement":{"files":"full","network":"full","memory":"partial: sampled every 50 ms"},"#,
                 r#""denials":[{"kind":"file_write","target":"/etc/hosts","reason_code":"file_write_denied","count":1,"allow":"--rw /etc/hosts","source":"stderr"}],"#,
-                r#""usage":{"user_cpu_ms":12,"system_cpu_ms":5,"peak_memory_bytes":9437184,"processes":3},"#,
+                r#""usage":{"user_cpu_ms":12,"system_cpu_ms":5,"peak_memory_bytes":9437184,"processes":3,"peak_processes":2,"read_bytes":4096,"written_bytes":8192,"voluntary_switches":7,"involuntary_switches":1},"#,
                 r#""stdout":{"bytes":120,"kept_bytes":120,"redactions":1,"dropped_bytes":0,"text":"…"},"#,
                 r#""stderr":{"bytes":0,"kept_bytes":0,"redactions":0,"dropped_bytes":0,"text":""}}"#,
             ),
@@ -292,6 +300,8 @@ mod tests {
             limit: 5,
             observed: None,
             ended_command: true,
+            evidence: Evidence::Cgroup,
+            program: None,
         });
         outcome.stdout.kept = Kept::Base64("/wA=".into());
         check(
@@ -299,10 +309,10 @@ mod tests {
             concat!(
                 r#"{"run":"RUN","outcome":"refused","exit_code":null,"signal":null,"duration_ms":0,"#,
                 r#""backend":null,"profile":"default","warnings":[],"#,
-                r#""limit":{"resource":"memory","reason_code":"memory_limit_exceeded","limit":5,"observed":null},"#,
+                r#""limit":{"resource":"memory","reason_code":"memory_limit_exceeded","limit":5,"observed":null,"evidence":"cgroup","program":null},"limits_hit":[],"#,
                 r#""reason":{"reason_code":"policy_denied","message":"denied: no","hint":"ask"},"#,
                 r#""enforcement":{},"denials":[],"#,
-                r#""usage":{"user_cpu_ms":0,"system_cpu_ms":0,"peak_memory_bytes":0,"processes":null},"#,
+                r#""usage":{"user_cpu_ms":0,"system_cpu_ms":0,"peak_memory_bytes":0,"processes":null,"peak_processes":null,"read_bytes":0,"written_bytes":0,"voluntary_switches":0,"involuntary_switches":0},"#,
                 r#""stdout":{"bytes":0,"kept_bytes":0,"redactions":0,"dropped_bytes":0,"base64":"/wA="},"#,
                 r#""stderr":{"bytes":0,"kept_bytes":0,"redactions":0,"dropped_bytes":0,"text":""}}"#,
             ),

@@ -5,12 +5,12 @@
 //! the host as it is at that moment (which paths exist, which descriptors are open) is not, and
 //! each run looks anew: a credential file that appears between two runs is hidden in the second.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ringfence_config::{Ansi, Environment, Mode, Output, Profile, Progress, Resolved, Runner};
+use ringfence_config::{Ansi, Environment, Output, Profile, Progress, Resolved, Runner};
 use ringfence_output_capture::{PlainText, Redaction, Redactor, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
-use ringfence_sandbox::{Backend, SandboxError, SandboxSpec};
+use ringfence_sandbox::{Backend, Files, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
@@ -18,7 +18,7 @@ use crate::masking;
 use crate::outlet::{self, OutletError};
 use crate::process::{Shell, Variables};
 use crate::request::Command;
-use crate::spec::{self, Split};
+use crate::spec::{self, Grounds, Group, Split};
 
 /// A profile, a runner, an environment and secrets, made ready.
 #[derive(Debug)]
@@ -29,9 +29,7 @@ pub struct Prepared {
     pub(crate) spec: SandboxSpec,
     /// What a gateway is made from, where there is an allowlist.
     pub(crate) outlet: Option<outlet::Plan>,
-    pub(crate) limits: Split,
-    /// The same where the sandbox has no user namespace of its own.
-    bare_limits: Split,
+    real_root: bool,
     pub(crate) redaction: Redaction,
     /// Where runs leave what outlives them, the best place first.
     pub(crate) states: Vec<State>,
@@ -69,8 +67,7 @@ impl Prepared {
             base,
             outlet,
             spec: spec::sandbox_spec(&profile, environment.homes()),
-            limits: spec::split_limits(&profile, real_root, profile.mode == Mode::Sandbox),
-            bare_limits: spec::split_limits(&profile, real_root, false),
+            real_root,
             redaction,
             states: states(&environment),
             runner,
@@ -81,9 +78,22 @@ impl Prepared {
         })
     }
 
-    /// The limits as this backend keeps them.
-    pub(crate) fn limits_of(&self, backend: Backend) -> &Split {
-        if backend == Backend::LinuxNamespaces { &self.limits } else { &self.bare_limits }
+    /// The limits as this backend keeps them, in a control group or without.
+    pub(crate) fn limits(&self, backend: Backend, group: bool) -> Split {
+        // Where the command sees the hierarchy as the caller does, it can leave its group.
+        let open = backend == Backend::Host || matches!(self.spec.files, Files::Inherit);
+        let kind = if open { Group::Open } else { Group::Closed };
+        let grounds = Grounds {
+            real_root: self.real_root,
+            own_user_namespace: backend == Backend::LinuxNamespaces,
+            group: group.then_some(kind),
+        };
+        spec::split_limits(&self.profile, grounds)
+    }
+
+    /// The control group that the config names.
+    pub(crate) fn cgroup_parent(&self) -> Option<&Path> {
+        self.runner.cgroup_parent.as_deref()
     }
 
     /// The profile.

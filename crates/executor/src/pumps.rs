@@ -15,7 +15,7 @@ use ringfence_output_capture::{
     Activity, Broadcast, CallbackSink, Channel, Combined, LiveRedaction, Observer, PlainSink,
     PlainText, PumpOptions, Sink, SinkFailure, StopToken, StreamReport, enlarge, pump,
 };
-use ringfence_resource_limits::{LimitHit, LimitedResource};
+use ringfence_resource_limits::{Evidence, LimitHit, LimitedResource};
 use ringfence_sandbox::TerminalSize;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -286,6 +286,8 @@ impl Observer for Watcher {
                 limit,
                 observed: None,
                 ended_command: false,
+                evidence: Evidence::Counted,
+                program: None,
             }));
         }
     }

@@ -8,10 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ringfence_config::FsMode;
 use ringfence_output_capture::{Activity, Broadcast, Combined, LiveRedaction, Sink};
+use ringfence_resource_limits::cgroup::{CgroupError, Leaf};
 use ringfence_resource_limits::hard_ceiling;
 use ringfence_sandbox::{
-    Backend, Enforcement, Files, Process, Rlimit, Sandbox, SandboxSpec, Stdio, Tree,
+    Backend, Bounds, Enforcement, Files, Process, Rlimit, Sandbox, SandboxError, SandboxSpec,
+    Stdio, Tree,
 };
 use tokio::sync::Notify;
 
@@ -23,6 +26,7 @@ use crate::driver::{About, Driver, Facts};
 use crate::error::RunError;
 use crate::event::{Clock, Stream};
 use crate::feed::Feed;
+use crate::groups;
 use crate::outlet::Outlet;
 use crate::prepared::Prepared;
 use crate::process::{arguments, program, variables};
@@ -31,6 +35,7 @@ use crate::queue::Queue;
 use crate::request::{Capture, OutputEvents, RunRequest};
 use crate::run_id::RunId;
 use crate::running::{RunHandle, Running};
+use crate::spec::Split;
 use crate::stdin;
 use crate::watch::Watch;
 
@@ -48,7 +53,7 @@ use crate::watch::Watch;
 pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let prepared = Arc::clone(&request.prepared);
     prepared.admit(&request.command)?;
-    Watch::check(&prepared.limits.watched)?;
+    Watch::check(&prepared.limits(Backend::Host, false).watched)?;
     let (mut process, missing) = process(&request)?;
     let shown = prepared.shown(&request.command);
     let run = RunId::generate();
@@ -72,8 +77,11 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let clock = Clock::start();
     let mut outlet = prepared.outlet.as_ref().map(Outlet::open).transpose()?;
     let around = Around { aftermath: &mut aftermath, outlet: outlet.as_mut() };
-    let started = start(&prepared, run, sandbox, &mut process, &stdio, around);
-    let (sandbox, tree) = match started {
+    let started = groups::leaf(&prepared, run).and_then(|leaf| {
+        let prospect = Prospect { sandbox, leaf };
+        start(&prepared, run, prospect, &mut process, &stdio, around)
+    });
+    let (Prospect { sandbox, leaf }, tree) = match started {
         Ok(started) => started,
         Err(error) => {
             aftermath.forget();
@@ -82,7 +90,8 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     };
     let Stdio { stdin: input, .. } = stdio;
     ends.type_from(input);
-    let watched = prepared.limits_of(sandbox.backend()).watched;
+    let limits = prepared.limits(sandbox.backend(), leaf.is_some());
+    let watch = Watch::new(clock.started(), limits.watched, tree.pid(), &places(&prepared));
     let tree = Arc::new(tree);
     aftermath.of(Arc::clone(&tree));
     let redaction = LiveRedaction::of(prepared.redaction.clone());
@@ -91,7 +100,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     let mut about = About {
         redaction: redaction.clone(),
         combined: combined.clone(),
-        ..about(&prepared, run, shown, process.cwd, sandbox)
+        ..about(&prepared, run, shown, process.cwd, sandbox, limits)
     };
     about.warnings.extend(missing.into_iter().chain(earlier));
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
@@ -128,7 +137,8 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         cancel,
         clock,
         deadlines: deadlines(&prepared, clock),
-        watch: Watch::new(clock.started(), watched),
+        watch,
+        leaf,
         pumps: Some(ends.pump(stdout, stderr)),
         activity,
         feeding: stdin.rest.map(stdin::Rest::feed),
@@ -147,6 +157,7 @@ fn about(
     command: String,
     cwd: PathBuf,
     sandbox: Sandbox,
+    limits: Split,
 ) -> About {
     let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
     About {
@@ -154,7 +165,8 @@ fn about(
         prepared: Arc::clone(prepared),
         command,
         backend: sandbox.backend(),
-        enforcement: enforcement(&sandbox, prepared),
+        enforcement: enforcement(&sandbox, &limits),
+        limits: limits.asked,
         warnings: known.collect(),
         sandbox,
         cwd,
@@ -196,16 +208,35 @@ struct Around<'a> {
     outlet: Option<&'a mut Outlet>,
 }
 
+/// What a command is about to be started in.
+struct Prospect {
+    sandbox: Sandbox,
+    leaf: Option<Leaf>,
+}
+
+/// Where a command can write, and takes space.
+fn places(prepared: &Prepared) -> Vec<PathBuf> {
+    let profile = &prepared.profile;
+    let mut places = profile.writable_paths.clone();
+    if matches!(profile.fs_mode, FsMode::Inherit | FsMode::WorkspaceOverlay) {
+        // What a layer keeps lies with what ringfence keeps of its runs.
+        places.push(profile.workspace.clone());
+        places.extend(prepared.states.iter().map(|state| state.path().to_owned()));
+    }
+    places
+}
+
 /// Starts the command in the strongest sandbox that this machine gives.
 fn start(
     prepared: &Prepared,
     run: RunId,
-    mut sandbox: Sandbox,
+    mut prospect: Prospect,
     process: &mut Process,
     stdio: &Stdio,
     Around { aftermath, mut outlet }: Around<'_>,
-) -> Result<(Sandbox, Tree), RunError> {
+) -> Result<(Prospect, Tree), RunError> {
     loop {
+        let Prospect { sandbox, leaf } = &prospect;
         if let Some(outlet) = outlet.as_mut().filter(|_| sandbox.wants_proxy()) {
             outlet.tell(process)?;
         }
@@ -213,15 +244,24 @@ fn start(
             process.temp = aftermath.scratch(prepared, run)?;
             tell_of_temp(process);
         }
-        process.rlimits = rlimits(prepared, sandbox.backend())?;
-        aftermath.watch(prepared, run, &sandbox)?;
-        let error = match sandbox.start(process, stdio) {
-            Ok(tree) => return Ok((sandbox, tree)),
-            Err(error) => error,
-        };
-        match sandbox.fall_back(&error) {
-            Some(weaker) => sandbox = weaker.map_err(|source| prepared.no_sandbox(source))?,
-            None => return Err(prepared.no_sandbox(error)),
+        let limits = prepared.limits(sandbox.backend(), leaf.is_some());
+        process.rlimits = rlimits(&limits)?;
+        aftermath.watch(prepared, run, sandbox)?;
+        let group = leaf.as_ref().map(Leaf::directory);
+        let bounds = Bounds { group, most_processes: limits.most_processes };
+        match sandbox.start_within(&bounds, process, stdio) {
+            Ok(tree) => return Ok((prospect, tree)),
+            Err(SandboxError::Group(source)) => {
+                let path = leaf.as_ref().map_or(PathBuf::new(), |leaf| leaf.path().to_owned());
+                let what = "put a process into";
+                groups::give_up(prepared, CgroupError::File { what, path, source })?;
+                prospect.leaf = None;
+            }
+            Err(error) => match sandbox.fall_back(&error) {
+                Some(Ok(weaker)) => prospect.sandbox = weaker,
+                Some(Err(source)) => return Err(prepared.no_sandbox(source)),
+                None => return Err(prepared.no_sandbox(error)),
+            },
         }
     }
 }
@@ -237,9 +277,9 @@ fn tell_of_temp(process: &mut Process) {
 }
 
 /// What the sandbox enforces, and what the limits do.
-pub(crate) fn enforcement(sandbox: &Sandbox, prepared: &Prepared) -> Enforcement {
+pub(crate) fn enforcement(sandbox: &Sandbox, limits: &Split) -> Enforcement {
     let mut enforcement = sandbox.enforcement().clone();
-    for (property, level) in &prepared.limits_of(sandbox.backend()).enforcement {
+    for (property, level) in &limits.enforcement {
         enforcement.set(property, level.clone());
     }
     enforcement
@@ -279,9 +319,9 @@ fn check_cwd(path: &Path) -> Result<(), RunError> {
     Err(RunError::Cwd { path: path.to_owned(), source })
 }
 
-/// The resource limits of each process, as this backend counts.
-pub(crate) fn rlimits(prepared: &Prepared, backend: Backend) -> Result<Vec<Rlimit>, RunError> {
-    let rlimits = prepared.limits_of(backend).kernel.rlimits(hard_ceiling)?;
+/// The resource limits of each process.
+pub(crate) fn rlimits(limits: &Split) -> Result<Vec<Rlimit>, RunError> {
+    let rlimits = limits.kernel.rlimits(hard_ceiling)?;
     let raw = |limit: ringfence_resource_limits::Rlimit| Rlimit {
         resource: limit.resource.raw(),
         soft: limit.soft,

@@ -6,16 +6,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringfence_config::{FsMode, Isolation, Mode, NetworkMode, Profile};
+use ringfence_config::{CpuCores, FsMode, Isolation, Mode, NetworkMode, Profile};
+use ringfence_resource_limits::cgroup::LeafLimits;
 use ringfence_resource_limits::{CAN_SAMPLE, Context, Enforced, LimitedResource, Limits};
 use ringfence_sandbox::{
     Confinement, FileView, Files, Level, Network, ReadScope, SandboxSpec, Trace, UnixSockets,
 };
 
 use crate::outlet;
-
-/// How often limits of a whole tree are looked at where the kernel does not keep them.
-pub(crate) const SAMPLING: Duration = Duration::from_millis(50);
 
 /// What the sandbox must do for a profile. `homes` are the directories below which credential
 /// stores are hidden.
@@ -69,8 +67,19 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
     })
 }
 
+/// How often a tree is looked at. See [`ringfence_resource_limits::pace()`].
+macro_rules! looks {
+    () => {
+        "sampled every 10 to 200 ms"
+    };
+}
+pub(crate) use looks;
+
+/// Processes and threads of a tree that are not the command's: the init, and the one that listens.
+pub(crate) const OF_THE_INIT: u64 = 2;
+
 /// The limits of a profile: those the kernel keeps, and those that are kept by looking.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Split {
     /// As asked for.
     pub(crate) asked: Limits,
@@ -78,22 +87,79 @@ pub(crate) struct Split {
     pub(crate) kernel: Limits,
     /// For the sampling of the tree.
     pub(crate) watched: Watched,
+    /// Processes of a tree that the kernel does not count otherwise, for what can be done in a PID namespace.
+    pub(crate) most_processes: Option<u64>,
     /// What can be promised of each, under the name it has in the result.
     pub(crate) enforcement: Vec<(&'static str, Level)>,
 }
 
-/// Limits of a whole tree that are kept by looking at it every [`SAMPLING`].
+/// Limits of a whole tree that are kept by looking at it, and those that are looked at to be told of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
     pub(crate) memory: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
-    pub(crate) processes: Option<u64>,
+    pub(crate) processes: Option<Processes>,
+    /// Kept by the kernel; whether it was reached is seen by looking.
+    pub(crate) open_files: Option<u64>,
+    pub(crate) disk: Option<u64>,
+}
+
+/// Who keeps the number of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processes {
+    /// Whoever looks: a tree with more is ended.
+    ByLooking(u64),
+    /// The kernel refuses more; a tree that stays at its limit and goes on starting processes is ended.
+    ByKernel(u64),
 }
 
 impl Watched {
     pub(crate) fn any(&self) -> bool {
-        self.memory.is_some() || self.cpu_time.is_some() || self.processes.is_some()
+        *self != Self::default()
     }
+}
+
+/// What the limits of a run can be built on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grounds {
+    /// The caller is the machine's root.
+    pub(crate) real_root: bool,
+    /// The tree has a user namespace of its own.
+    pub(crate) own_user_namespace: bool,
+    /// The tree has a control group of its own.
+    pub(crate) group: Option<Group>,
+}
+
+/// A control group that keeps limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// No process of the tree can leave it.
+    Closed,
+    /// The tree sees the hierarchy with the caller's rights.
+    Open,
+}
+
+/// The limits of a profile, as asked for.
+pub(crate) fn asked(profile: &Profile) -> Limits {
+    Limits {
+        memory: profile.max_memory,
+        cpu_time: profile.max_cpu,
+        processes: profile.max_processes,
+        open_files: profile.max_open_files,
+        file_size: profile.max_file_size,
+        address_space: profile.max_address_space,
+        disk: profile.max_disk,
+    }
+}
+
+/// The limits that the control group of a run is to have; `None` when no limit needs one.
+pub(crate) fn group_limits(profile: &Profile) -> Option<LeafLimits> {
+    let limits = LeafLimits {
+        memory: profile.max_memory,
+        processes: profile.max_processes.map(|count| count.saturating_add(OF_THE_INIT)),
+        cpu_cores: profile.max_cpu_cores.map(CpuCores::cores),
+    };
+    (limits != LeafLimits::default()).then_some(limits)
 }
 
 /// Sorts the limits of a profile by who can keep them.
@@ -101,28 +167,56 @@ impl Watched {
 /// The kernel counts processes by user, and root not at all. Where that is not the tree's own
 /// count, the limit is left out of the kernel's and the tree is looked at instead: a limit that
 /// counts the caller's browser would be worse than none.
-pub(crate) fn split_limits(profile: &Profile, real_root: bool, own_user_namespace: bool) -> Split {
-    let asked = Limits {
-        memory: profile.max_memory,
-        cpu_time: profile.max_cpu,
-        processes: profile.max_processes,
-        open_files: profile.max_open_files,
-        file_size: profile.max_file_size,
-    };
+pub(crate) fn split_limits(profile: &Profile, grounds: Grounds) -> Split {
+    let asked = asked(profile);
     let mut kernel = asked;
     // Where a tree cannot be looked at, the kernel's limit of each process is what there is. What has
     // nothing else to keep it is refused before the run starts.
-    let cpu_time = asked.cpu_time.filter(|_| CAN_SAMPLE);
-    let mut watched = Watched { memory: asked.memory, cpu_time, processes: None };
+    let looked = |limit: Option<u64>| limit.filter(|_| CAN_SAMPLE);
+    let mut watched = Watched {
+        memory: asked.memory.filter(|_| grounds.group.is_none()),
+        cpu_time: asked.cpu_time.filter(|_| CAN_SAMPLE),
+        processes: None,
+        open_files: looked(asked.open_files),
+        disk: looked(asked.disk),
+    };
+    let Grounds { real_root, own_user_namespace, group } = grounds;
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
-        let by_kernel = enforced == Enforced::Full;
-        if resource == LimitedResource::Processes && !by_kernel {
-            watched.processes = kernel.processes.take();
-        }
-        enforcement.push((property(resource), promise(resource, enforced)));
+        let by_group = group.filter(|_| kept_by_groups(resource));
+        let level = by_group.map_or_else(|| promise(resource, enforced), Group::level);
+        enforcement.push((property(resource), level));
     }
-    Split { asked, kernel, watched, enforcement }
+    let by_user =
+        enforcement.iter().any(|(name, level)| *name == "process_count" && level.is_full());
+    let mut most_processes = None;
+    if group.is_some() {
+        kernel.processes = None;
+    } else if by_user {
+        kernel.processes = asked.processes.map(|count| count.saturating_add(OF_THE_INIT));
+        watched.processes = looked(asked.processes).map(Processes::ByKernel);
+    } else {
+        most_processes = kernel.processes.take();
+        watched.processes = most_processes.map(Processes::ByLooking);
+    }
+    if profile.max_cpu_cores.is_some() {
+        enforcement.extend(group.map(|group| ("cpu_cores", group.level())));
+    }
+    enforcement.extend(asked.address_space.map(|_| ("address_space", Level::Full)));
+    Split { asked, kernel, watched, most_processes, enforcement }
+}
+
+impl Group {
+    fn level(self) -> Level {
+        match self {
+            Self::Closed => Level::Full,
+            Self::Open => Level::Partial("a process may move out of its control group".to_owned()),
+        }
+    }
+}
+
+fn kept_by_groups(resource: LimitedResource) -> bool {
+    matches!(resource, LimitedResource::Memory | LimitedResource::Processes)
 }
 
 /// The isolation of processes is called `processes` in a result, so their number is not.
@@ -134,17 +228,19 @@ fn property(resource: LimitedResource) -> &'static str {
 }
 
 fn promise(resource: LimitedResource, enforced: Enforced) -> Level {
+    let partial = |why: &str| Level::Partial(why.to_owned());
     match (resource, enforced) {
         (_, Enforced::Full) => Level::Full,
-        (LimitedResource::Memory | LimitedResource::Processes, _) => {
-            Level::Partial("sampled every 50 ms".to_owned())
-        }
+        (LimitedResource::Memory | LimitedResource::Processes, _) => partial(looks!()),
         (LimitedResource::Cpu, _) if CAN_SAMPLE => {
-            Level::Partial("each process by the kernel, the tree sampled every 50 ms".to_owned())
+            partial(concat!("each process by the kernel, the tree ", looks!()))
         }
-        (_, Enforced::Partial(why)) => Level::Partial(why.to_owned()),
+        (LimitedResource::Disk, _) if CAN_SAMPLE => {
+            partial(concat!("each file by the kernel, free space ", looks!()))
+        }
+        (_, Enforced::Partial(why)) => partial(why),
         (_, Enforced::None(why)) => Level::None(why.to_owned()),
-        (_, other) => Level::Partial(other.to_string()),
+        (_, other) => partial(&other.to_string()),
     }
 }
 
@@ -229,7 +325,8 @@ mod tests {
         expect: &[&str],
     ) {
         let profile = profile(lines);
-        let split = split_limits(&profile, real_root, profile.mode == Mode::Sandbox);
+        let own_user_namespace = profile.mode == Mode::Sandbox;
+        let split = split_limits(&profile, Grounds { real_root, own_user_namespace, group: None });
         assert_eq!((split.kernel, split.watched), (kernel, watched), "{lines}");
         let got: Vec<_> =
             split.enforcement.iter().map(|(what, how)| format!("{what} {how}")).collect();
@@ -245,7 +342,7 @@ mod tests {
             "max_open_files = 9\nmax_file_size_mb = 2",
             true,
             Limits { open_files: Some(9), file_size: Some(2 << 20), ..none },
-            unwatched,
+            Watched { open_files: Some(9), ..unwatched },
             &["open_files full", "file_size full"],
         );
         let cpu_time = Some(Duration::from_secs(3));
@@ -254,14 +351,38 @@ mod tests {
             false,
             Limits { cpu_time, ..none },
             Watched { cpu_time, ..unwatched },
-            &["cpu partial: each process by the kernel, the tree sampled every 50 ms"],
+            &["cpu partial: each process by the kernel, the tree sampled every 10 to 200 ms"],
         );
-        let processes = Some(7);
-        let by_kernel = Limits { processes, ..none };
-        let by_looking = Watched { processes, ..unwatched };
-        let sampled = &["process_count partial: sampled every 50 ms"];
-        check_limits("max_processes = 7", false, by_kernel, unwatched, &["process_count full"]);
+        let by_kernel = Limits { processes: Some(9), ..none };
+        let watched = |processes| Watched { processes: Some(processes), ..unwatched };
+        let by_looking = watched(Processes::ByLooking(7));
+        let sampled = &["process_count partial: sampled every 10 to 200 ms"];
+        let kept = watched(Processes::ByKernel(7));
+        check_limits("max_processes = 7", false, by_kernel, kept, &["process_count full"]);
         check_limits("max_processes = 7", true, none, by_looking, sampled);
         check_limits("max_processes = 7\nmode = \"host\"", false, none, by_looking, sampled);
+    }
+
+    #[test]
+    fn a_control_group_keeps_what_it_can() {
+        let check = |lines: &str, group: Group, watched: Watched, expect: &[&str]| {
+            let profile = profile(lines);
+            let grounds = Grounds { real_root: true, own_user_namespace: true, group: Some(group) };
+            let split = split_limits(&profile, grounds);
+            assert_eq!(split.kernel.processes, None);
+            assert_eq!((split.watched, split.most_processes), (watched, None), "{lines}");
+            let got = split.enforcement.iter().map(|(what, how)| format!("{what} {how}"));
+            assert_eq!(got.collect::<Vec<_>>(), expect, "{lines}");
+        };
+        let lines = "max_memory_mb = 9\nmax_processes = 7\nmax_cpu_cores = 1.5";
+        let unwatched = Watched::default();
+        let full = ["memory full", "process_count full", "cpu_cores full"];
+        check(lines, Group::Closed, unwatched, &full);
+        let out = "memory partial: a process may move out of its control group";
+        check("max_memory_mb = 9", Group::Open, unwatched, &[out]);
+        let limits = group_limits(&profile(lines)).expect("because there are some");
+        assert_eq!((limits.memory, limits.processes), (Some(9 << 20), Some(9)));
+        assert_eq!(limits.cpu_cores, Some(1.5));
+        assert_eq!(group_limits(&profile("max_open_files = 9")), None);
     }
 }

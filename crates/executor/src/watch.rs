@@ -1,17 +1,21 @@
 //! When to look at the living tree, and what the look means.
 //!
 //! For the sample that observers get each second, and for limits of a whole tree that the kernel
-//! does not keep. Pure but for [`Watch::check`], which makes sure before the start that looking is
-//! possible: a limit that nobody can keep is an error, not a surprise.
+//! does not keep. The nearer a limit, the sooner the next look. Pure but for [`Watch::check`], which makes sure before the
+//! start that looking is possible (a limit that nobody can keep is an error, not a surprise), and for [`Eyes`].
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ringfence_resource_limits::{
-    LimitHit, LimitedResource, Sample, SampleError, proportional_memory, sample,
+    DiskWatch, Evidence, Left, LimitHit, LimitedResource, ProgramName, Sample, SampleError,
+    Sampler, Scope, pace, proportional_memory, sample,
 };
 
 use crate::json::whole_millis;
-use crate::spec::{SAMPLING, Watched};
+use crate::spec::{Processes, Watched};
 
 /// How often observers get a sample.
 const USAGE_EVERY: Duration = Duration::from_secs(1);
@@ -20,6 +24,8 @@ const USAGE_EVERY: Duration = Duration::from_secs(1);
 const CPU_TOLERANCE: Duration = Duration::from_secs(1);
 /// Processes looked at, at most, when their number is not limited.
 const MOST_PROCESSES: u64 = 4096;
+/// How long a tree may stay at its most processes while it goes on starting new ones.
+const SATURATED: Duration = Duration::from_secs(2);
 
 /// The looks at one tree.
 #[derive(Debug)]
@@ -27,6 +33,16 @@ pub(crate) struct Watch {
     limits: Watched,
     next_usage: Instant,
     next_look: Option<Instant>,
+    eyes: Option<Eyes>,
+    crowd: Option<Crowd>,
+}
+
+/// What looks, and what it remembers.
+#[derive(Debug)]
+pub(crate) struct Eyes {
+    sampler: Sampler,
+    disk: Option<DiskWatch>,
+    limits: Watched,
 }
 
 /// A look that is due.
@@ -34,19 +50,35 @@ pub(crate) struct Watch {
 pub(crate) struct Look {
     /// Observers get what is seen.
     pub(crate) tell: bool,
-    /// Processes to look at, at most.
-    pub(crate) at_most: u64,
+    /// How far to look.
+    scope: Scope,
+}
+
+/// A tree at its most processes.
+#[derive(Debug, Clone, Copy)]
+struct Crowd {
+    since: Instant,
+    births: u64,
 }
 
 impl Watch {
-    pub(crate) fn new(started: Instant, limits: Watched) -> Self {
-        let next_look = limits.any().then(|| started + SAMPLING);
-        Self { limits, next_usage: started + USAGE_EVERY, next_look }
+    /// Looks at the tree below `root`, which writes to `places`.
+    pub(crate) fn new(started: Instant, limits: Watched, root: u32, places: &[PathBuf]) -> Self {
+        let first = pace(untouched(&limits), Duration::ZERO, cores());
+        let next_look = limits.any().then(|| started + first);
+        let disk = limits.disk.map(|limit| DiskWatch::new(places, limit));
+        let eyes = Some(Eyes { sampler: Sampler::new(root), disk, limits });
+        Self { limits, next_usage: started + USAGE_EVERY, next_look, eyes, crowd: None }
     }
 
-    /// Makes sure that the limits can be watched on this system.
+    /// Makes sure that the limits can be watched on this system; asked once.
     pub(crate) fn check(limits: &Watched) -> Result<(), SampleError> {
-        if limits.any() { sample(std::process::id(), 1).map(drop) } else { Ok(()) }
+        static CAN: OnceLock<()> = OnceLock::new();
+        if limits.any() && CAN.get().is_none() {
+            sample(std::process::id(), 1)?;
+            CAN.get_or_init(|| ());
+        }
+        Ok(())
     }
 
     /// When to look next.
@@ -54,51 +86,178 @@ impl Watch {
         self.next_look.map_or(self.next_usage, |look| look.min(self.next_usage))
     }
 
-    /// The look that is due at `now`, if one is. A look that comes late is not made up for.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<Look> {
+    /// The look that is due at `now`, if one is, with what is to look. A look that comes late is not made up for.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<(Look, Eyes)> {
         let tell = now >= self.next_usage;
         let look = self.next_look.is_some_and(|next| now >= next);
         if tell {
             self.next_usage = now + USAGE_EVERY;
         }
-        if look {
-            self.next_look = Some(now + SAMPLING);
-        }
-        let at_most = self.limits.processes.map_or(MOST_PROCESSES, |limit| limit.saturating_add(1));
-        (tell || look).then_some(Look { tell, at_most })
+        let at_most = match self.limits.processes {
+            // One more than what may be is enough to know; what the kernel keeps is never more.
+            Some(Processes::ByLooking(limit)) => limit.saturating_add(1),
+            Some(Processes::ByKernel(_)) | None => MOST_PROCESSES,
+        };
+        let scope = Scope { at_most, descriptors: self.limits.open_files.is_some() };
+        let eyes = self.eyes.take_if(|_| tell || look)?;
+        Some((Look { tell, scope }, eyes))
     }
 
-    /// Looks at the tree below `root`. Reads many files, so it is for a thread that may block.
-    pub(crate) fn look(look: Look, root: u32, limits: &Watched) -> Result<Seen, SampleError> {
-        let sample = sample(root, look.at_most)?;
+    /// Takes what a look saw, and gives the limit that is over, if there is one.
+    pub(crate) fn take(&mut self, eyes: Eyes, seen: &Seen, now: Instant) -> Option<LimitHit> {
+        self.eyes = Some(eyes);
+        self.next_look = self.limits.any().then(|| now + self.pace(seen));
+        self.note_crowd(seen, now);
+        self.exceeded(seen, now)
+    }
+
+    /// The tree could not be looked at; it has ended, most likely.
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        self.next_look = self.limits.any().then(|| now + USAGE_EVERY);
+    }
+
+    fn pace(&self, seen: &Seen) -> Duration {
+        let Watched { memory, cpu_time, disk, .. } = self.limits;
+        let processes = self.limits.processes.map(Processes::limit);
+        let cpu = cpu_time.map(|limit| (limit + CPU_TOLERANCE).saturating_sub(seen.sample.cpu()));
+        let left = [
+            memory.map(|limit| Left::Memory(limit.saturating_sub(seen.memory))),
+            processes.map(|limit| Left::Processes(limit.saturating_sub(seen.sample.threads))),
+            cpu.map(Left::Cpu),
+            disk.map(|limit| Left::Disk(limit.saturating_sub(seen.shrunk))),
+        ];
+        pace(left.into_iter().flatten(), seen.cost, cores())
+    }
+
+    /// Nine tenths of what may be count as all: those who are refused end, and others take their places.
+    fn note_crowd(&mut self, seen: &Seen, now: Instant) {
+        let Some(Processes::ByKernel(limit)) = self.limits.processes else { return };
+        if seen.sample.threads < limit - limit / 10 {
+            self.crowd = None;
+            return;
+        }
+        let crowd = self.crowd.get_or_insert(Crowd { since: now, births: 0 });
+        crowd.births = crowd.births.saturating_add(seen.sample.births);
+    }
+
+    /// A tree that stays at its limit and goes on starting processes is a runaway; one that
+    /// just needs so many is not.
+    fn overcrowded(&self, limit: u64, now: Instant) -> bool {
+        self.crowd.is_some_and(|crowd| now - crowd.since >= SATURATED && crowd.births > limit)
+    }
+
+    fn exceeded(&self, seen: &Seen, now: Instant) -> Option<LimitHit> {
+        let Seen { sample, memory, .. } = seen;
+        let over = |resource, limit: Option<u64>, observed: u64, tolerance: u64, program| {
+            let limit = limit.filter(|limit| observed > limit.saturating_add(tolerance))?;
+            Some(sampled(resource, limit, observed, program))
+        };
+        let Watched { memory: most, cpu_time, processes, .. } = self.limits;
+        let (allowed, used) = (cpu_time.map(whole_millis), whole_millis(sample.cpu()));
+        let tolerance = whole_millis(CPU_TOLERANCE) - 1;
+        let crowd = || match processes? {
+            Processes::ByLooking(limit) => {
+                let (observed, program) = (sample.threads, sample.commonest);
+                over(LimitedResource::Processes, Some(limit), observed, 0, program)
+            }
+            Processes::ByKernel(limit) => self.overcrowded(limit, now).then(|| {
+                sampled(LimitedResource::Processes, limit, sample.threads, sample.commonest)
+            }),
+        };
+        over(LimitedResource::Memory, most, *memory, 0, sample.largest)
+            .or_else(crowd)
+            .or_else(|| over(LimitedResource::Cpu, allowed, used, tolerance, sample.busiest))
+            .or_else(|| {
+                let (limit, taken) = (self.limits.disk?, seen.taken?);
+                Some(sampled(LimitedResource::Disk, limit, taken, None))
+            })
+    }
+
+    /// Limits that the kernel keeps and that were used up when the look came: more was refused, or
+    /// would have been.
+    pub(crate) fn used_up(&self, seen: &Seen) -> Vec<LimitHit> {
+        let files = self.limits.open_files.zip(seen.sample.descriptors);
+        let files =
+            files.filter(|(limit, (open, _))| open >= limit).map(|(limit, (open, name))| {
+                sampled(LimitedResource::OpenFiles, limit, open, Some(name))
+            });
+        let processes = match self.limits.processes {
+            Some(Processes::ByKernel(limit)) if seen.sample.threads >= limit => {
+                let (observed, name) = (seen.sample.threads, seen.sample.commonest);
+                Some(sampled(LimitedResource::Processes, limit, observed, name))
+            }
+            _ => None,
+        };
+        let hits = files.into_iter().chain(processes);
+        hits.map(|hit| LimitHit { ended_command: false, ..hit }).collect()
+    }
+}
+
+impl Eyes {
+    /// Looks at the tree. Reads many files, so it is for a thread that may block.
+    pub(crate) fn look(mut self, look: Look) -> (Self, Result<Seen, SampleError>) {
+        let seen = self.see(look);
+        (self, seen)
+    }
+
+    fn see(&mut self, look: Look) -> Result<Seen, SampleError> {
+        let begun = Instant::now();
+        let sample = self.sampler.look(&look.scope)?;
         // The plain sum counts shared pages again and again; only when that is over the limit is
         // the true sum worth its price.
-        let over = limits.memory.is_some_and(|limit| sample.memory_bytes > limit);
+        let over = self.limits.memory.is_some_and(|limit| sample.memory_bytes > limit);
+        let root = self.sampler.root();
         let memory = match over {
-            true => proportional_memory(root, look.at_most)?,
+            true => proportional_memory(root, look.scope.at_most)?,
             false => sample.memory_bytes,
         };
-        Ok(Seen { sample, memory })
+        let disk = self.disk.as_mut();
+        let (shrunk, taken) = disk.map_or((0, None), |disk| (disk.shrunk(), disk.exceeded(root)));
+        Ok(Seen { sample, memory, shrunk, taken, cost: begun.elapsed() })
     }
+}
 
-    /// The limit that what was seen is over, if there is one.
-    pub(crate) fn exceeded(&self, seen: &Seen) -> Option<LimitHit> {
-        let Seen { sample, memory } = seen;
-        let over = |resource, limit: Option<u64>, observed: u64, tolerance: u64| {
-            let limit = limit.filter(|limit| observed > limit.saturating_add(tolerance))?;
-            Some(LimitHit { resource, limit, observed: Some(observed), ended_command: true })
-        };
-        let Watched { memory: most, cpu_time, processes } = self.limits;
-        let (allowed, used) = (cpu_time.map(whole_millis), whole_millis(sample.cpu()));
-        over(LimitedResource::Memory, most, *memory, 0)
-            .or_else(|| over(LimitedResource::Processes, processes, sample.threads, 0))
-            .or_else(|| over(LimitedResource::Cpu, allowed, used, whole_millis(CPU_TOLERANCE) - 1))
+impl Processes {
+    fn limit(self) -> u64 {
+        match self {
+            Self::ByLooking(limit) | Self::ByKernel(limit) => limit,
+        }
     }
+}
 
-    /// The limits that are looked at.
-    pub(crate) fn limits(&self) -> Watched {
-        self.limits
+/// All of each limit.
+fn untouched(limits: &Watched) -> impl Iterator<Item = Left> {
+    let processes = limits.processes.map(|limit| Left::Processes(limit.limit()));
+    [
+        limits.memory.map(Left::Memory),
+        processes,
+        limits.cpu_time.map(Left::Cpu),
+        limits.disk.map(Left::Disk),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn sampled(
+    resource: LimitedResource,
+    limit: u64,
+    observed: u64,
+    program: Option<ProgramName>,
+) -> LimitHit {
+    LimitHit {
+        resource,
+        limit,
+        observed: Some(observed),
+        ended_command: true,
+        evidence: Evidence::Sampled,
+        program: program.map(|name| name.to_string()),
     }
+}
+
+/// Cores of this machine; asked once.
+fn cores() -> u32 {
+    static CORES: OnceLock<u32> = OnceLock::new();
+    *CORES.get_or_init(|| available_parallelism().map_or(1, |cores| cores.get() as u32))
 }
 
 /// What a look saw.
@@ -107,20 +266,35 @@ pub(crate) struct Seen {
     pub(crate) sample: Sample,
     /// Memory of the tree, shared pages counted once as far as that was worth finding out.
     pub(crate) memory: u64,
+    /// How much less free space there is than at the start.
+    shrunk: u64,
+    /// Storage that the tree takes, when that is over the limit.
+    taken: Option<u64>,
+    /// How long the look took.
+    cost: Duration,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NONE: Watched = Watched { memory: None, cpu_time: None, processes: None };
+    const NONE: Watched =
+        Watched { memory: None, cpu_time: None, processes: None, open_files: None, disk: None };
+
+    fn watch(started: Instant, limits: Watched) -> Watch {
+        Watch::new(started, limits, 1, &[])
+    }
 
     fn check_due(limits: Watched, looks: &[(u64, Option<bool>)]) {
         let start = Instant::now();
-        let mut watch = Watch::new(start, limits);
+        let mut watch = watch(start, limits);
         for &(ms, expect) in looks {
-            let due = watch.due(start + Duration::from_millis(ms));
-            assert_eq!(due.map(|look| look.tell), expect, "at {ms} ms");
+            let now = start + Duration::from_millis(ms);
+            let due = watch.due(now);
+            assert_eq!(due.as_ref().map(|(look, _)| look.tell), expect, "at {ms} ms");
+            if let Some((_, eyes)) = due {
+                watch.take(eyes, &Seen::default(), now);
+            }
         }
     }
 
@@ -133,10 +307,12 @@ mod tests {
 
     #[test]
     fn limits_are_looked_at_more_often() {
-        let limits = Watched { processes: Some(4), ..NONE };
+        let limits = Watched { processes: Some(Processes::ByLooking(4)), ..NONE };
         let looks =
-            [(49, None), (50, Some(false)), (99, None), (100, Some(false)), (1000, Some(true))];
+            [(9, None), (10, Some(false)), (19, None), (20, Some(false)), (1000, Some(true))];
         check_due(limits, &looks);
+        let far = Watched { memory: Some(1 << 40), ..NONE };
+        check_due(far, &[(199, None), (200, Some(false)), (399, None), (400, Some(false))]);
     }
 
     #[test]
@@ -147,24 +323,66 @@ mod tests {
                      expect: Option<(&str, u64, u64)>| {
             let user_cpu = Duration::from_millis(cpu_ms);
             let sample = Sample { threads, user_cpu, ..Sample::default() };
-            let seen = Seen { sample, memory: 0 };
-            let watch = Watch::new(Instant::now(), limits);
-            let got = watch.exceeded(&seen).map(|hit| {
+            let seen = Seen { sample, ..Seen::default() };
+            let watch = watch(Instant::now(), limits);
+            let got = watch.exceeded(&seen, Instant::now()).map(|hit| {
                 (hit.resource.as_str(), hit.limit, hit.observed.expect("because it was measured"))
             });
             assert_eq!(got, expect);
         };
         check(NONE, 1_000_000, 1_000_000, None);
-        let processes = Watched { processes: Some(4), ..NONE };
+        let processes = Watched { processes: Some(Processes::ByLooking(4)), ..NONE };
         check(processes, 4, 0, None);
         check(processes, 5, 0, Some(("processes", 4, 5)));
+        check(Watched { processes: Some(Processes::ByKernel(4)), ..NONE }, 9, 0, None);
         let cpu = Watched { cpu_time: Some(Duration::from_secs(2)), ..NONE };
         check(cpu, 9, 2999, None);
         check(cpu, 9, 3000, Some(("cpu", 2000, 3000)));
-        let watch = Watch::new(Instant::now(), Watched { memory: Some(100), ..NONE });
+        let watch = watch(Instant::now(), Watched { memory: Some(100), ..NONE });
         let seen = |memory| Seen { memory, ..Seen::default() };
-        assert!(watch.exceeded(&seen(100)).is_none());
-        let hit = watch.exceeded(&seen(101)).expect("because it is over the limit");
+        assert!(watch.exceeded(&seen(100), Instant::now()).is_none());
+        let hit = watch.exceeded(&seen(101), Instant::now()).expect("because it is over the limit");
         assert_eq!((hit.resource, hit.observed), (LimitedResource::Memory, Some(101)));
+    }
+
+    /// (ms, processes, born since) of looks, and whether the last one ends the tree.
+    fn check_crowd(looks: &[(u64, u64, u64)], expect: bool) {
+        let start = Instant::now();
+        let limits = Watched { processes: Some(Processes::ByKernel(100)), ..NONE };
+        let mut watch = watch(start, limits);
+        let mut over = false;
+        for &(ms, threads, births) in looks {
+            let sample = Sample { threads, births, ..Sample::default() };
+            let seen = Seen { sample, ..Seen::default() };
+            let eyes = watch.eyes.take().expect("because the last look gave them back");
+            over = watch.take(eyes, &seen, start + Duration::from_millis(ms)).is_some();
+        }
+        assert_eq!(over, expect, "{looks:?}");
+    }
+
+    #[test]
+    fn a_runaway_at_its_limit_is_ended_and_a_large_tree_is_not() {
+        check_crowd(&[(10, 100, 100), (1000, 100, 0), (9000, 100, 0)], false);
+        check_crowd(&[(10, 100, 100), (1000, 95, 60), (2010, 100, 60)], true);
+        check_crowd(&[(10, 100, 100), (1000, 95, 60), (1500, 100, 60)], false);
+        check_crowd(&[(10, 100, 100), (1000, 50, 60), (2010, 100, 60)], false);
+    }
+
+    #[test]
+    fn limits_that_are_used_up_are_told() {
+        let limits =
+            Watched { processes: Some(Processes::ByKernel(9)), open_files: Some(16), ..NONE };
+        let watch = watch(Instant::now(), limits);
+        let check = |threads, open: Option<u64>, expect: &[&str]| {
+            let descriptors = open.map(|open| (open, ProgramName::default()));
+            let sample = Sample { threads, descriptors, ..Sample::default() };
+            let hits = watch.used_up(&Seen { sample, ..Seen::default() });
+            let got: Vec<_> = hits.iter().map(|hit| hit.resource.as_str()).collect();
+            assert_eq!(got, expect);
+        };
+        check(8, Some(15), &[]);
+        check(9, Some(15), &["processes"]);
+        check(8, Some(16), &["open_files"]);
+        check(8, None, &[]);
     }
 }

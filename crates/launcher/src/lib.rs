@@ -43,7 +43,7 @@ pub use crate::{
     },
     reaper::flush_reaper,
     service::SocketService,
-    spawn::{Carrier, SpawnError, spawn, spawn_by},
+    spawn::{Carrier, SpawnError, spawn, spawn_by, spawn_into},
     tree::Tree,
 };
-pub use report::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};
+pub use report::{Denied, DeniedKind, Died, ExitStatus, Report, StepFailure, TreeUsage};

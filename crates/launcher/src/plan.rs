@@ -231,6 +231,20 @@ pub enum Step {
         /// The port, not 0.
         port: u16,
     },
+    /// Give the PID namespace that the init was born in a highest number, where the kernel has one for
+    /// each namespace (Linux 6.14); elsewhere nothing is changed.
+    /// [`Report::Started`](crate::Report::Started) says which it is.
+    ///
+    /// # Caveats
+    /// A kernel without such numbers has one for the whole machine, in the same file, and root could
+    /// change it from here. So it is written only when the file says another number than the caller
+    /// saw, and the one that a new namespace begins with.
+    MostProcesses {
+        /// The highest number, 301 at least.
+        highest: u64,
+        /// The highest number of the caller's own namespace.
+        outside: u64,
+    },
     /// Become the parent of orphans of the tree: `PR_SET_CHILD_SUBREAPER`.
     Subreaper,
     /// Final: a session of its own, without a controlling terminal.
@@ -320,6 +334,7 @@ impl Step {
             Self::Watch { .. } => Op::Watch,
             Self::WatchAllow { .. } => Op::WatchAllow,
             Self::WatchPort { .. } => Op::WatchPort,
+            Self::MostProcesses { .. } => Op::MostProcesses,
             Self::Subreaper => Op::Subreaper,
             Self::NewSession => Op::NewSession,
             Self::ResetSignals => Op::ResetSignals,
@@ -493,6 +508,7 @@ fn words(step: &Step) -> [u64; 6] {
             let (device, inode) = Identity::words(Some(*socket));
             [device, inode, 0, 0, 0, 0]
         }
+        Step::MostProcesses { highest, outside } => [*highest, *outside, 0, 0, 0, 0],
         Step::Seccomp { listen, .. } => [(*listen).into(), 0, 0, 0, 0, 0],
         Step::Mkdir { mode, .. } | Step::MakeFile { mode, .. } => [u64::from(*mode), 0, 0, 0, 0, 0],
         Step::RulesetCreate { into, files, network, scopes, size } => {
@@ -645,6 +661,9 @@ impl fmt::Display for Step {
             }
             Self::WatchAllow { socket } => {
                 write!(f, "allow connections to the socket with inode {}", socket.inode)
+            }
+            Self::MostProcesses { highest, .. } => {
+                write!(f, "number processes up to {highest}, where a namespace can have its own")
             }
             Self::Subreaper => f.write_str("become the parent of orphans"),
             Self::NewSession => f.write_str("start a new session"),

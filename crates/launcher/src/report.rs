@@ -49,6 +49,10 @@ pub struct TreeUsage {
     pub voluntary_switches: u64,
     /// Context switches forced on the tree.
     pub involuntary_switches: u64,
+    /// Bytes fetched from storage.
+    pub read_bytes: u64,
+    /// Bytes given to storage, at once or later.
+    pub written_bytes: u64,
     /// Processes that were left over when the command had ended and had to be killed.
     pub killed: u32,
 }
@@ -141,6 +145,19 @@ pub struct Denied {
     pub count: u64,
 }
 
+/// A process that a signal ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Died {
+    /// The signal.
+    pub signal: i32,
+    /// CPU time of the process and of the children it had waited for, user and system.
+    pub cpu: Duration,
+    /// It was the command itself.
+    pub command: bool,
+    /// The name of its program (`comm`, 15 bytes at most); empty where it could not be learned.
+    pub program: OsString,
+}
+
 /// What happened in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -152,7 +169,14 @@ pub enum Report {
         /// The init listens to the command's filter: connections are carried out and
         /// refusals are told as [`Step::Watch`](crate::Step::Watch) asks.
         listening: bool,
+        /// The PID namespace has the highest number that
+        /// [`Step::MostProcesses`](crate::Step::MostProcesses) asks for.
+        most_processes: bool,
     },
+    /// A process of the tree was ended by a signal that limits send (`SIGXCPU`, `SIGXFSZ`), or
+    /// by `SIGKILL`. Only processes that the init buries are told of: the command, and those
+    /// whose parent is gone; and of these the first few.
+    Died(Died),
     /// A step failed, nothing was executed. The last report.
     Failed(StepFailure),
     /// The command itself ended; others of its tree may still run.
@@ -193,7 +217,15 @@ impl Report {
             *word = u64::from_ne_bytes(bytes.try_into().ok()?);
         }
         Some(match w[0] {
-            wire::REPORT_STARTED => Self::Started { pid: w[1] as u32, listening: w[2] != 0 },
+            wire::REPORT_STARTED => {
+                Self::Started { pid: w[1] as u32, listening: w[2] != 0, most_processes: w[3] != 0 }
+            }
+            wire::REPORT_DIED => Self::Died(Died {
+                signal: w[1] as i32,
+                cpu: Duration::from_micros(w[2]),
+                command: w[3] != 0,
+                program: name(w[4], w[5]),
+            }),
             wire::REPORT_FAILED => {
                 let index = w[1] as usize;
                 let (op, what) = describe(index);
@@ -211,6 +243,8 @@ impl Report {
                     voluntary_switches: w[5],
                     involuntary_switches: w[6],
                     killed: w[7] as u32,
+                    read_bytes: word_at(bytes, 8),
+                    written_bytes: word_at(bytes, 9),
                 },
             },
             wire::REPORT_DENIED => {
@@ -241,11 +275,23 @@ impl Denied {
             wire::KIND_SYSTEM_CALL => (DeniedKind::SystemCall, text.to_vec()),
             _ => return None,
         };
-        let name = [w[4].to_ne_bytes(), w[5].to_ne_bytes()].concat();
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-        let (target, program) = (OsString::from_vec(target), OsString::from_vec(name));
+        let (target, program) = (OsString::from_vec(target), name(w[4], w[5]));
         Some(Self { kind, target, program, count: w[3] })
     }
+}
+
+/// A program's name in two words, with NUL bytes behind it.
+#[cfg(target_os = "linux")]
+fn name(first: u64, second: u64) -> OsString {
+    let name = [first.to_ne_bytes(), second.to_ne_bytes()].concat();
+    OsString::from_vec(name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
+}
+
+/// A word behind the first eight; 0 when there is none.
+#[cfg(target_os = "linux")]
+fn word_at(bytes: &[u8], index: usize) -> u64 {
+    let word = bytes.get(index * 8..index * 8 + 8).and_then(|word| word.try_into().ok());
+    word.map_or(0, u64::from_ne_bytes)
 }
 
 /// `ADDRESS:PORT` of an address as the kernel has it; a family alone when the socket

@@ -47,6 +47,9 @@ pub enum SpawnError {
     /// The process could not be made; with namespaces, they may be what is refused.
     #[error("cannot start a process in new namespaces")]
     Clone(#[source] io::Error),
+    /// The child may not be put into the control group.
+    #[error("cannot put a process into the control group")]
+    Group(#[source] io::Error),
     /// The child could not get ready.
     #[error("cannot {stage}")]
     Birth {
@@ -74,17 +77,34 @@ pub enum Carrier {
 /// When the plan is unsound or the process cannot be made. A step that fails is
 /// told later, as a report of the tree.
 pub fn spawn(plan: &Arc<Plan>, stdio: [BorrowedFd<'_>; 3]) -> Result<Tree, SpawnError> {
+    spawn_into(plan, stdio, None)
+}
+
+/// Like [`spawn()`], with the whole tree in a control group from its birth: `group` is a directory
+/// of a cgroup2 file system.
+///
+/// # Errors
+/// As [`spawn()`]; also when the caller may not put a process there.
+///
+/// # References
+/// clone3(2), `CLONE_INTO_CGROUP` (Linux 5.7). Where that is not to be had the child enters the group
+/// by itself, before it does anything else, which is slower.
+pub fn spawn_into(
+    plan: &Arc<Plan>,
+    stdio: [BorrowedFd<'_>; 3],
+    group: Option<BorrowedFd<'_>>,
+) -> Result<Tree, SpawnError> {
     match program::kept() {
-        Some(program) => match start(plan, stdio, Some(program)) {
+        Some(program) => match start(plan, stdio, Some(program), group) {
             Err(SpawnError::Birth { stage: EXECUTE, source })
                 if matches!(source.raw_os_error(), Some(libc::EACCES | libc::ENOSYS)) =>
             {
                 program::give_up();
-                start(plan, stdio, None)
+                start(plan, stdio, None, group)
             }
             other => other,
         },
-        None => start(plan, stdio, None),
+        None => start(plan, stdio, None, group),
     }
 }
 
@@ -104,7 +124,7 @@ pub fn spawn_by(
             source: io::Error::from(io::ErrorKind::Unsupported),
         })?),
     };
-    start(plan, stdio, program)
+    start(plan, stdio, program, None)
 }
 
 const MAP_IDS: &str = "map the caller's user and group into the namespace";
@@ -112,6 +132,8 @@ const KEEP_CAPABILITIES: &str = "keep the capabilities the set-up needs";
 const PLACE_DESCRIPTORS: &str = "put the descriptors in their places";
 const EXECUTE: &str = "execute the launcher";
 const STAGES: [&str; 4] = [MAP_IDS, KEEP_CAPABILITIES, PLACE_DESCRIPTORS, EXECUTE];
+/// Index of a stage without a name: entering the control group.
+const ENTER_GROUP: usize = STAGES.len();
 
 /// Everything the child needs, prepared before it exists.
 struct Birth {
@@ -122,6 +144,10 @@ struct Birth {
     /// Control socket, plan, and the three of the command.
     descriptors: [i32; 5],
     program: i32,
+    /// The directory of the control group to be born in, or below 0.
+    group: i32,
+    /// The file by which it is entered where one cannot be born there, or below 0.
+    entry: i32,
     plan: &'static mut [u8],
     /// Where it failed (index into `STAGES`) and why; written by the child.
     failure: Option<(usize, Errno)>,
@@ -131,6 +157,7 @@ fn start(
     plan: &Arc<Plan>,
     stdio: [BorrowedFd<'_>; 3],
     program: Option<OwnedFd>,
+    group: Option<BorrowedFd<'_>>,
 ) -> Result<Tree, SpawnError> {
     let mut bytes = plan.encode()?;
     let (ours, theirs) = socket_pair()?;
@@ -157,22 +184,57 @@ fn start(
             stdio[2].as_raw_fd(),
         ],
         program: program.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+        group: group.map_or(-1, |group| group.as_raw_fd()),
+        entry: -1,
         plan: lent,
         failure: None,
     };
-    let (pid, pidfd) = with_signals_blocked(|| match program {
-        Some(_) => clone_sharing(&mut birth),
-        None => clone_copying(&mut birth),
-    })
+    let give_birth = |birth: &mut Birth| {
+        with_signals_blocked(|| match program {
+            Some(_) => clone_sharing(birth),
+            None => clone_copying(birth),
+        })
+    };
+    let (pid, pidfd) = match (give_birth(&mut birth), group) {
+        (Err(error), Some(group)) if may_be_unknown(&error) => {
+            let entry = entry_of(group)?;
+            (birth.group, birth.entry) = (-1, entry.as_raw_fd());
+            give_birth(&mut birth)
+        }
+        (born, _) => born,
+    }
     .map_err(SpawnError::Clone)?;
     let tree = Tree::new(pid, pidfd, ours, Arc::clone(plan));
     match birth.failure {
         None => Ok(tree),
+        Some((ENTER_GROUP, errno)) => Err(SpawnError::Group(to_io(errno))),
         Some((stage, Errno(errno))) => Err(SpawnError::Birth {
             stage: STAGES[stage],
             source: io::Error::from_raw_os_error(errno),
         }),
     }
+}
+
+/// What a kernel, or a filter around the caller, says that does not know how to start a process in a
+/// control group.
+fn may_be_unknown(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSYS | libc::E2BIG | libc::EINVAL | libc::EPERM | libc::EACCES)
+    )
+}
+
+/// The file that a process enters a control group by.
+fn entry_of(group: BorrowedFd<'_>) -> Result<OwnedFd, SpawnError> {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    // SAFETY: a descriptor and a C string.
+    let fd = unsafe { libc::openat(group.as_raw_fd(), c"cgroup.procs".as_ptr(), flags) };
+    if fd < 0 {
+        let source = io::Error::last_os_error();
+        return Err(SpawnError::Descriptor { what: "the way into the control group", source });
+    }
+    // SAFETY: new, and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn socket_pair() -> Result<(OwnedFd, OwnedFd), SpawnError> {
@@ -207,13 +269,18 @@ fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
 
 const BIRTH_STACK: usize = 32 * 1024;
 
+#[repr(C, align(16))]
+struct Stack(std::mem::MaybeUninit<[u8; BIRTH_STACK]>);
+
+const SHARING: i32 = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
+
 /// A child that borrows this memory until it executes the program.
 fn clone_sharing(birth: &mut Birth) -> io::Result<(i32, OwnedFd)> {
-    #[repr(C, align(16))]
-    struct Stack(std::mem::MaybeUninit<[u8; BIRTH_STACK]>);
     let mut stack = Box::new(Stack(std::mem::MaybeUninit::uninit()));
+    if birth.group >= 0 {
+        return clone_into_group(birth, &mut stack);
+    }
     let mut pidfd = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     // SAFETY: the end of a stack that lives until the child has left it, an
     // argument that does too, and a place for the descriptor. `born` allocates
     // nothing, takes no lock and never returns.
@@ -222,7 +289,7 @@ fn clone_sharing(birth: &mut Birth) -> io::Result<(i32, OwnedFd)> {
         libc::clone(
             born,
             top.cast(),
-            flags | birth.namespaces as i32,
+            SHARING | libc::SIGCHLD | birth.namespaces as i32,
             std::ptr::from_mut(birth).cast(),
             &raw mut pidfd,
         )
@@ -234,23 +301,55 @@ fn clone_sharing(birth: &mut Birth) -> io::Result<(i32, OwnedFd)> {
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
+/// The same in a control group, which only clone3(2) can.
+fn clone_into_group(birth: &mut Birth, stack: &mut Stack) -> io::Result<(i32, OwnedFd)> {
+    let mut pidfd = -1_i32;
+    let mut how = arguments(birth, SHARING as u64, &mut pidfd);
+    how[5] = std::ptr::from_mut(stack) as u64;
+    how[6] = BIRTH_STACK as u64;
+    let birth = std::ptr::from_mut(birth) as usize;
+    // SAFETY: a stack that lives until the child has left it, an argument and a place for the
+    // descriptor that do too. `born_in_group` allocates nothing, takes no lock and never returns.
+    let pid = unsafe { sys::spawn_by_clone3(&how, born_in_group, birth) }.map_err(to_io)?;
+    // SAFETY: the kernel has just opened it for us.
+    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
 /// A child with a copy of this memory: clone3(2), as its arguments are the same everywhere.
 fn clone_copying(birth: &mut Birth) -> io::Result<(i32, OwnedFd)> {
-    const CLONE3: usize = 435;
+    /// Bytes of the structure without what came later than the call itself.
+    const FIRST_SIZE: usize = 64;
     let mut pidfd = -1_i32;
-    let mut arguments = [0_u64; 8];
-    arguments[0] = birth.namespaces | libc::CLONE_PIDFD as u64;
-    arguments[1] = (&raw mut pidfd) as u64;
-    arguments[4] = libc::SIGCHLD as u64;
-    let address = arguments.as_ptr() as usize;
-    // SAFETY: a structure of eight words; the child goes on below and never returns.
-    let pid = unsafe { sys::call(CLONE3, [address, 64, 0, 0, 0, 0]) }
-        .map_err(|Errno(errno)| io::Error::from_raw_os_error(errno))?;
+    let how = arguments(birth, libc::CLONE_PIDFD as u64, &mut pidfd);
+    let size = if birth.group < 0 { FIRST_SIZE } else { size_of_val(&how) };
+    let pid = sys::copy_by_clone3(&how, size).map_err(to_io)?;
     if pid == 0 {
         forked(birth)
     }
     // SAFETY: the kernel has just opened it for us.
     Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// The words of clone3(2) that both ways share.
+fn arguments(birth: &Birth, flags: u64, pidfd: &mut i32) -> sys::Clone3 {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let into = if birth.group < 0 { 0 } else { CLONE_INTO_CGROUP };
+    let mut how = [0; 11];
+    how[0] = flags | birth.namespaces | into;
+    how[1] = std::ptr::from_mut(pidfd) as u64;
+    how[4] = libc::SIGCHLD as u64;
+    how[10] = u64::from(birth.group.max(0).unsigned_abs());
+    how
+}
+
+fn to_io(Errno(errno): Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+/// As [`born`], for who comes by another way.
+extern "C" fn born_in_group(birth: usize) -> ! {
+    born(birth as *mut libc::c_void);
+    sys::exit(1)
 }
 
 /// The child that shares memory: gets ready and executes the program.
@@ -282,6 +381,9 @@ fn forked(birth: &mut Birth) -> ! {
 
 /// Maps, capabilities, descriptors; the program's descriptor, out of the way.
 fn get_ready(birth: &Birth) -> Result<usize, (usize, Errno)> {
+    if birth.entry >= 0 {
+        sys::write(birth.entry, b"0").map_err(|errno| (ENTER_GROUP, errno))?;
+    }
     if birth.namespaces & libc::CLONE_NEWUSER as u64 != 0 {
         map_ids(birth).map_err(|errno| (0, errno))?;
         keep_capabilities(birth.capabilities).map_err(|errno| (1, errno))?;

@@ -372,3 +372,73 @@ fn a_tree_that_waits_for_the_gateway_ends_when_it_is_let_go() {
         assert_eq!(text, "");
     }
 }
+
+fn deaths(reports: &[Report]) -> Vec<(i32, String, bool)> {
+    let died = reports.iter().filter_map(|report| match report {
+        Report::Died(died) => Some(died),
+        _ => None,
+    });
+    let words = |died: &ringfence_launcher::Died| {
+        (died.signal, died.program.to_string_lossy().into_owned(), died.command)
+    };
+    died.map(words).collect()
+}
+
+#[test]
+fn deaths_by_the_signals_of_limits_are_told_by_name() {
+    everywhere(|carrier, namespaces| {
+        // Without a file system of its own the namespace has the outer /proc, where nobody goes by the same number.
+        let name =
+            |known: &str| if namespaces == ON_HOST { known.to_owned() } else { String::new() };
+        let (reports, _) = run(carrier, plan(namespaces, "kill -XFSZ $$"));
+        assert_eq!(deaths(&reports), [(25, name("sh"), true)], "{carrier:?}");
+        let orphan = "(sh -c 'kill -XCPU $$' & echo $! > /dev/null) ; read x";
+        let (reports, _) = run(carrier, plan(namespaces, orphan));
+        for (signal, _, command) in deaths(&reports) {
+            assert_eq!((signal, command), (24, false), "{carrier:?}: {reports:?}");
+        }
+        let (reports, _) = run(carrier, plan(namespaces, "kill -TERM $$"));
+        assert_eq!(deaths(&reports), [], "{carrier:?}");
+    });
+}
+
+#[test]
+fn what_goes_to_storage_is_counted() {
+    let directory = tempfile::tempdir_in("/var/tmp").expect("there is room for a file");
+    let file = directory.path().join("file").display().to_string();
+    let script = format!("head -c 1048576 /dev/zero > {file}");
+    let (reports, _) = run(Carrier::Program, plan(ON_HOST, &script));
+    let usage = usage(&reports);
+    let disk = std::fs::read_to_string("/proc/self/io").is_ok();
+    assert!(!disk || usage.written_bytes >= 1 << 20 || in_memory(&directory), "{usage:?}");
+}
+
+/// File systems in memory write nothing to storage.
+fn in_memory(directory: &tempfile::TempDir) -> bool {
+    let path = CString::new(directory.path().to_str().expect("a plain path")).expect("no NUL");
+    // SAFETY: all zero is a valid structure.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a C string and the structure that the call fills.
+    let known = unsafe { libc::statfs(path.as_ptr(), &raw mut stat) };
+    known != 0 || stat.f_type == libc::TMPFS_MAGIC || stat.f_type == libc::OVERLAYFS_SUPER_MAGIC
+}
+
+#[test]
+fn numbers_of_a_namespace_are_limited_and_the_machines_are_not() {
+    let outside = || std::fs::read_to_string("/proc/sys/kernel/pid_max").expect("Linux has it");
+    let before = outside();
+    let highest: u64 = 400;
+    for (carrier, said) in [(Carrier::Program, before.trim()), (Carrier::ForkedChild, "4194304")] {
+        let mut plan = plan(IN_NAMESPACE, "cat /proc/sys/kernel/pid_max");
+        let outside = said.parse().expect("a number");
+        plan.steps.insert(0, Step::MostProcesses { highest, outside });
+        let (reports, inside) = run(carrier, plan);
+        let limited = reports
+            .iter()
+            .any(|report| matches!(report, Report::Started { most_processes: true, .. }));
+        // Where it cannot be told whose number it is, nothing is changed.
+        assert!(!limited || said != "4194304", "{reports:?}");
+        assert_eq!(inside.trim() == "400", limited, "{inside} {reports:?}");
+    }
+    assert_eq!(outside(), before);
+}

@@ -42,6 +42,8 @@ reason_codes! {
     TimeLimitExceeded = "time_limit_exceeded",
     /// The run printed nothing for longer than its allowance.
     IdleLimitExceeded = "idle_limit_exceeded",
+    /// More space on storage than allowed.
+    DiskLimitExceeded = "disk_limit_exceeded",
     /// A write to a file outside the writable paths.
     FileWriteDenied = "file_write_denied",
     /// A read of a hidden file.

@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         processes: Some(64),
         open_files: Some(256),
         file_size: Some(1 << 20),
+        ..Limits::default()
     };
     for rlimit in limits.rlimits(hard_ceiling)? {
         println!("{:?}: soft {}, hard {}", rlimit.resource, rlimit.soft, rlimit.hard);
@@ -29,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     child.kill()?;
     child.wait()?;
 
-    let ended = Ending { signal: Some(24), exit_code: None, cpu_time: Duration::from_millis(2004) };
+    let ended =
+        Ending { signal: Some(24), cpu_time: Duration::from_millis(2004), ..Ending::default() };
     if let Some(hit) = attribute(&limits, &ended) {
         println!("ended by the {hit} ({})", hit.reason_code());
     }

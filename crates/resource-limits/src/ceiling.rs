@@ -53,6 +53,7 @@ mod kernel {
             Resource::Core => Name::RLIMIT_CORE,
             Resource::Processes => Name::RLIMIT_NPROC,
             Resource::OpenFiles => Name::RLIMIT_NOFILE,
+            Resource::AddressSpace => Name::RLIMIT_AS,
         }
     }
 }
@@ -77,6 +78,7 @@ mod kernel {
             Resource::Core => Name::Core,
             Resource::Processes => Name::Nproc,
             Resource::OpenFiles => Name::Nofile,
+            Resource::AddressSpace => Name::As,
         }
     }
 }
@@ -93,6 +95,7 @@ mod tests {
             Resource::Core,
             Resource::Processes,
             Resource::OpenFiles,
+            Resource::AddressSpace,
         ] {
             assert_eq!(kernel::name(resource) as u32, resource.raw(), "{resource:?}");
             hard_ceiling(resource).expect("because getrlimit is open to everybody");

@@ -41,10 +41,11 @@ impl fmt::Display for Enforced {
 }
 
 const NO_MEMORY: Enforced = Enforced::None("no resource limit counts the memory of a tree");
+const ONE_FILE: Enforced = Enforced::Partial("each file by itself");
 
 impl Limits {
     /// How far `setrlimit(2)` keeps each limit that is set here, in the order memory, CPU, processes, open
-    /// files, file size.
+    /// files, file size, disk.
     ///
     /// # References
     ///
@@ -70,6 +71,7 @@ impl Limits {
             self.processes.map(|_| (LimitedResource::Processes, processes)),
             self.open_files.map(|_| (LimitedResource::OpenFiles, Enforced::Full)),
             self.file_size.map(|_| (LimitedResource::FileSize, Enforced::Full)),
+            self.disk.map(|_| (LimitedResource::Disk, ONE_FILE)),
         ]
         .into_iter()
         .flatten()
@@ -109,6 +111,8 @@ mod tests {
                 processes: None,
                 open_files: Some(3),
                 file_size: Some(9),
+                address_space: None,
+                disk: Some(7),
             },
             false,
             true,
@@ -117,6 +121,7 @@ mod tests {
                 "cpu partial: for each process by itself",
                 "open_files full",
                 "file_size full",
+                "disk partial: each file by itself",
             ],
         );
     }

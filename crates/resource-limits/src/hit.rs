@@ -1,12 +1,12 @@
 //! Which limit ended a command.
 //!
-//! The evidence is the wait status, the limits that were set, and the CPU time that was measured.
+//! The evidence is a wait status, the limits that were set, and the CPU time that was measured.
 //! Never the command's output, and never a limit that was not set: a program that dies of
 //! `SIGXCPU` without a CPU limit was sent that signal by somebody.
 //!
 //! The trap: a shell that outlives its child turns the child's signal N into its own exit status
 //! 128 + N. That is weaker evidence than a signal, since any program may exit so, and
-//! [`LimitHit::ended_command`] keeps the two apart.
+//! [`Evidence`] keeps the two apart.
 
 use std::fmt;
 use std::time::Duration;
@@ -40,11 +40,13 @@ pub enum LimitedResource {
     Time,
     /// Wall clock without output. Unit: milliseconds.
     Idle,
+    /// Space on the file systems that can be written. Unit: bytes.
+    Disk,
 }
 
 impl LimitedResource {
     /// Every resource, in the order of the declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Memory,
         Self::Cpu,
         Self::Processes,
@@ -53,6 +55,7 @@ impl LimitedResource {
         Self::Output,
         Self::Time,
         Self::Idle,
+        Self::Disk,
     ];
 
     /// The name in results and events, for example `file_size`.
@@ -67,6 +70,7 @@ impl LimitedResource {
             Self::Output => "output",
             Self::Time => "time",
             Self::Idle => "idle",
+            Self::Disk => "disk",
         }
     }
 
@@ -82,6 +86,7 @@ impl LimitedResource {
             Self::Output => "output_limit_exceeded",
             Self::Time => "time_limit_exceeded",
             Self::Idle => "idle_limit_exceeded",
+            Self::Disk => "disk_limit_exceeded",
         }
     }
 
@@ -89,7 +94,7 @@ impl LimitedResource {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Memory | Self::FileSize | Self::Output => "bytes",
+            Self::Memory | Self::FileSize | Self::Output | Self::Disk => "bytes",
             Self::Cpu | Self::Time | Self::Idle => "ms",
             Self::Processes => "processes",
             Self::OpenFiles => "descriptors",
@@ -103,8 +108,42 @@ impl fmt::Display for LimitedResource {
     }
 }
 
+/// How it is known that a limit was hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// The kernel's counters of the tree's control group.
+    Cgroup,
+    /// The kernel ended a process with the signal that belongs to the limit.
+    Signal,
+    /// The command exited with the status that shells give for such a signal. Any program may do so,
+    /// but the limit was set, too.
+    ExitStatus,
+    /// A look at the tree saw it.
+    Sampled,
+    /// A clock.
+    Clock,
+    /// What passed through was counted.
+    Counted,
+}
+
+impl Evidence {
+    /// The name in results and events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Signal => "signal",
+            Self::ExitStatus => "exit_status",
+            Self::Sampled => "sampled",
+            Self::Clock => "clock",
+            Self::Counted => "counted",
+        }
+    }
+}
+
 /// A limit that ended a run, or stood in its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitHit {
     /// What ran out.
     pub resource: LimitedResource,
@@ -113,8 +152,12 @@ pub struct LimitHit {
     /// How much was seen, where that is known. Unit: [`LimitedResource::unit`].
     pub observed: Option<u64>,
     /// Whether the limit ended the command itself. When false, the command went on to exit by
-    /// itself, with the status that shells give for a child that the limit ended.
+    /// itself, or the limit only made calls of it fail.
     pub ended_command: bool,
+    /// How this is known.
+    pub evidence: Evidence,
+    /// The name of the program that hit it (`comm`, 15 bytes at most), where that is known.
+    pub program: Option<String>,
 }
 
 impl LimitHit {
@@ -127,19 +170,21 @@ impl LimitHit {
 
 impl fmt::Display for LimitHit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resource, limit, observed, .. } = self;
+        let Self { resource, limit, observed, program, .. } = self;
         let unit = resource.unit();
-        match observed {
-            Some(observed) => {
-                write!(f, "{resource} limit of {limit} {unit}, used {observed} {unit}")
-            }
-            None => write!(f, "{resource} limit of {limit} {unit}"),
+        write!(f, "{resource} limit of {limit} {unit}")?;
+        if let Some(observed) = observed {
+            write!(f, ", used {observed} {unit}")?;
+        }
+        match program {
+            Some(program) => write!(f, " (`{program}`)"),
+            None => Ok(()),
         }
     }
 }
 
 /// How a command came to its end, as `wait4(2)` told it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ending {
     /// The exit status, when the command exited.
     pub exit_code: Option<i32>,
@@ -147,13 +192,26 @@ pub struct Ending {
     pub signal: Option<i32>,
     /// CPU time of the tree, user and system.
     pub cpu_time: Duration,
+    /// The program it was at its end, where that is known.
+    pub program: Option<String>,
+}
+
+/// A process of the tree that a signal ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// The signal.
+    pub signal: i32,
+    /// CPU time of the process and of the children it had waited for, user and system.
+    pub cpu_time: Duration,
+    /// Its program.
+    pub program: Option<String>,
 }
 
 /// The limit that ended a command, or `None` when none did.
 ///
 /// Ask only about commands that nobody else killed: a `SIGKILL` sent by the caller looks like the
 /// kernel's own. `SIGXCPU`, or `SIGKILL` once the CPU time is used up, is the CPU limit;
-/// `SIGXFSZ` is the file size limit.
+/// `SIGXFSZ` is the file size limit, or that of the disk when it is the smaller one.
 ///
 /// # Caveats
 ///
@@ -163,24 +221,51 @@ pub struct Ending {
 pub fn attribute(limits: &Limits, ended: &Ending) -> Option<LimitHit> {
     let ended_command = ended.signal.is_some();
     let signal = ended.signal.or_else(|| reported_by_shell(ended.exit_code?))?;
-    let cpu = limits.cpu_time.map(|limit| LimitHit {
-        resource: LimitedResource::Cpu,
-        limit: millis(limit),
-        observed: Some(millis(ended.cpu_time)),
-        ended_command,
-    });
     let used_up = limits.cpu_time.is_some_and(|limit| ended.cpu_time >= limit);
-    match signal {
-        SIGXCPU => cpu.filter(|_| ended_command || used_up),
-        SIGKILL => cpu.filter(|_| used_up),
-        SIGXFSZ => limits.file_size.map(|limit| LimitHit {
-            resource: LimitedResource::FileSize,
-            limit,
-            observed: None,
-            ended_command,
-        }),
+    let observed = Some(millis(ended.cpu_time));
+    let hit = match signal {
+        SIGXCPU if ended_command || used_up => cpu(limits, observed),
+        SIGKILL if used_up => cpu(limits, observed),
+        SIGXFSZ => size(limits),
         _ => None,
-    }
+    }?;
+    let evidence = if ended_command { Evidence::Signal } else { Evidence::ExitStatus };
+    Some(LimitHit { ended_command, evidence, program: ended.program.clone(), ..hit })
+}
+
+/// The limit that ended a process which is not the command, or `None` when none did.
+///
+/// Ask only about deaths before the tree was ended by somebody.
+#[must_use]
+pub fn attribute_death(limits: &Limits, death: &Death) -> Option<LimitHit> {
+    let used_up = limits.cpu_time.is_some_and(|limit| death.cpu_time >= limit);
+    let hit = match death.signal {
+        SIGXCPU => cpu(limits, Some(millis(death.cpu_time))),
+        SIGKILL if used_up => cpu(limits, Some(millis(death.cpu_time))),
+        SIGXFSZ => size(limits),
+        _ => None,
+    }?;
+    Some(LimitHit { ended_command: false, program: death.program.clone(), ..hit })
+}
+
+fn cpu(limits: &Limits, observed: Option<u64>) -> Option<LimitHit> {
+    let limit = millis(limits.cpu_time?);
+    Some(by_signal(LimitedResource::Cpu, limit, observed))
+}
+
+/// One signal stands for two limits: the kernel was given the smaller one.
+fn size(limits: &Limits) -> Option<LimitHit> {
+    let resource = match (limits.file_size, limits.disk) {
+        (Some(file), Some(disk)) if disk < file => LimitedResource::Disk,
+        (Some(_), _) => LimitedResource::FileSize,
+        (None, _) => LimitedResource::Disk,
+    };
+    Some(by_signal(resource, limits.largest_file()?, None))
+}
+
+fn by_signal(resource: LimitedResource, limit: u64, observed: Option<u64>) -> LimitHit {
+    let evidence = Evidence::Signal;
+    LimitHit { resource, limit, observed, ended_command: true, evidence, program: None }
 }
 
 /// The signal N that an exit status of 128 + N stands for.
@@ -197,11 +282,19 @@ mod tests {
     use super::*;
 
     fn signaled(signal: i32, cpu_ms: u64) -> Ending {
-        Ending { signal: Some(signal), exit_code: None, cpu_time: Duration::from_millis(cpu_ms) }
+        Ending {
+            signal: Some(signal),
+            cpu_time: Duration::from_millis(cpu_ms),
+            ..Ending::default()
+        }
     }
 
     fn exited(code: i32, cpu_ms: u64) -> Ending {
-        Ending { signal: None, exit_code: Some(code), cpu_time: Duration::from_millis(cpu_ms) }
+        Ending {
+            exit_code: Some(code),
+            cpu_time: Duration::from_millis(cpu_ms),
+            ..Ending::default()
+        }
     }
 
     fn check(limits: Limits, ended: Ending, expect: Option<(LimitedResource, bool)>) {
@@ -236,6 +329,40 @@ mod tests {
         check(none, signaled(SIGXFSZ, 0), None);
         check(none, signaled(SIGKILL, 9000), None);
         check(none, Ending::default(), None);
+    }
+
+    #[test]
+    fn the_smaller_of_two_limits_of_a_file_is_named() {
+        use LimitedResource::{Disk, FileSize};
+        let none = Limits::default();
+        let disk = Limits { disk: Some(512), ..none };
+        check(disk, signaled(SIGXFSZ, 0), Some((Disk, true)));
+        check(Limits { file_size: Some(1024), ..disk }, signaled(SIGXFSZ, 0), Some((Disk, true)));
+        check(
+            Limits { file_size: Some(512), ..disk },
+            signaled(SIGXFSZ, 0),
+            Some((FileSize, true)),
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_not_the_command_is_named() {
+        let check = |signal, cpu_ms, expect: Option<&str>| {
+            let limits = Limits {
+                cpu_time: Some(Duration::from_secs(2)),
+                file_size: Some(1024),
+                ..Limits::default()
+            };
+            let cpu_time = Duration::from_millis(cpu_ms);
+            let death = Death { signal, cpu_time, program: Some("dd".to_owned()) };
+            let hit = attribute_death(&limits, &death).map(|hit| hit.to_string());
+            assert_eq!(hit.as_deref(), expect, "{death:?}");
+        };
+        check(SIGXFSZ, 0, Some("file_size limit of 1024 bytes (`dd`)"));
+        check(SIGXCPU, 2001, Some("cpu limit of 2000 ms, used 2001 ms (`dd`)"));
+        check(SIGKILL, 3000, Some("cpu limit of 2000 ms, used 3000 ms (`dd`)"));
+        check(SIGKILL, 1, None);
+        check(15, 9000, None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Resource {
     Processes,
     /// One more than the highest descriptor a process may open (`RLIMIT_NOFILE`).
     OpenFiles,
+    /// Size of what one process has mapped, in bytes (`RLIMIT_AS`).
+    AddressSpace,
 }
 
 impl Resource {
@@ -48,6 +50,8 @@ impl Resource {
             Self::Processes => 6,
             Self::OpenFiles if cfg!(target_os = "macos") => 8,
             Self::OpenFiles => 7,
+            Self::AddressSpace if cfg!(target_os = "macos") => 5,
+            Self::AddressSpace => 9,
         }
     }
 }
@@ -96,11 +100,17 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// Size of a file that is written, in bytes. Default: none.
     pub file_size: Option<u64>,
+    /// Address space of each process, in bytes: what is mapped, used or not. Programs that reserve
+    /// much and use little (Node, Java, Go) do not start under it. Default: none.
+    pub address_space: Option<u64>,
+    /// Space on the file systems that can be written, in bytes. To the kernel no file may be larger;
+    /// the rest is for somebody to look at. Default: none.
+    pub disk: Option<u64>,
 }
 
 impl Limits {
     /// The limits as `setrlimit(2)` takes them, in a fixed order: core, CPU, file size, processes,
-    /// open files.
+    /// open files, address space.
     ///
     /// `ceiling` gives the hard limit that already holds for a resource ([`crate::hard_ceiling`]
     /// asks the kernel). A limit above it is lowered to it: raising a hard limit is refused to
@@ -122,17 +132,25 @@ impl Limits {
         Ok(rlimits)
     }
 
-    fn wanted(&self) -> [Option<Rlimit>; 4] {
+    fn wanted(&self) -> [Option<Rlimit>; 5] {
         let equal = |resource| move |value: u64| Rlimit::equal(resource, value.min(INFINITY - 1));
         [
             self.cpu_time.map(|time| {
                 let soft = whole_seconds(time);
                 Rlimit { resource: Resource::CpuTime, soft, hard: soft + 1 }
             }),
-            self.file_size.map(equal(Resource::FileSize)),
+            self.largest_file().map(equal(Resource::FileSize)),
             self.processes.map(equal(Resource::Processes)),
             self.open_files.map(equal(Resource::OpenFiles)),
+            self.address_space.map(equal(Resource::AddressSpace)),
         ]
+    }
+
+    /// The largest file that can be written, in bytes: a file that is larger than the disk space
+    /// allowed is over that limit by itself.
+    #[must_use]
+    pub fn largest_file(&self) -> Option<u64> {
+        self.file_size.into_iter().chain(self.disk).min()
     }
 }
 
@@ -164,7 +182,7 @@ mod tests {
 
     #[test]
     fn limits_become_rlimits() {
-        use Resource::{Core, CpuTime, FileSize, OpenFiles, Processes};
+        use Resource::{AddressSpace, Core, CpuTime, FileSize, OpenFiles, Processes};
         let none = Limits::default();
         let cpu = |time| Limits { cpu_time: Some(time), ..none };
         check(none, INFINITY, &[(Core, 0, 0)]);
@@ -179,6 +197,8 @@ mod tests {
             processes: Some(64),
             open_files: Some(0),
             file_size: Some(u64::MAX),
+            address_space: Some(1 << 19),
+            disk: None,
         };
         check(
             all,
@@ -189,6 +209,7 @@ mod tests {
                 (FileSize, 1_000_000, 1_000_000),
                 (Processes, 64, 64),
                 (OpenFiles, 0, 0),
+                (AddressSpace, 1 << 19, 1 << 19),
             ],
         );
     }
@@ -210,6 +231,8 @@ mod tests {
                 processes: Some(count),
                 open_files: Some(count),
                 file_size: Some(count),
+                address_space: Some(count),
+                disk: Some(count),
             };
             for rlimit in rlimits(limits, ceiling) {
                 prop_assert!(rlimit.soft <= rlimit.hard);
@@ -225,6 +248,8 @@ mod tests {
                 processes: Some(count),
                 open_files: Some(count),
                 file_size: Some(count),
+                address_space: Some(count),
+                disk: Some(count),
             };
             for rlimit in rlimits(limits, INFINITY) {
                 prop_assert!(!rlimit.is_infinite() && rlimit.hard != INFINITY);

@@ -7,8 +7,11 @@
 //! The trap: a tree changes while it is walked. A process that is gone when its turn comes is
 //! skipped and is no error; only the root must exist.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +30,49 @@ pub struct Sample {
     pub user_cpu: Duration,
     /// System CPU time of the living and of the dead they have reaped.
     pub system_cpu: Duration,
+    /// The program with the most resident memory in one process.
+    pub largest: Option<ProgramName>,
+    /// The program with the most CPU time in one process.
+    pub busiest: Option<ProgramName>,
+    /// The program that most processes are.
+    pub commonest: Option<ProgramName>,
+    /// The most descriptors that one process has open, and its program; `None` when that was not asked for or
+    /// the kernel does not say (Linux 6.2).
+    pub descriptors: Option<(u64, ProgramName)>,
+    /// Processes that were not there when the same [`Sampler`] looked before.
+    pub births: u64,
+}
+
+/// The name of a program as the kernel keeps it for each process: 15 bytes at most, and the process's own to change.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct ProgramName([u8; 15]);
+
+impl ProgramName {
+    fn new(bytes: &[u8]) -> Self {
+        let mut name = [0; 15];
+        for (place, byte) in name.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        Self(name)
+    }
+
+    /// The bytes, which may be any.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ProgramName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for ProgramName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
 }
 
 impl Sample {
@@ -79,29 +125,115 @@ pub const CAN_SAMPLE: bool = cfg!(target_os = "linux");
 ///
 /// `proc_pid_stat(5)`, `proc_tid_children(5)` (Linux 3.5 with `CONFIG_PROC_CHILDREN`).
 pub fn sample(root: u32, at_most: u64) -> Result<Sample, SampleError> {
-    if !CAN_SAMPLE {
-        return Err(SampleError::Unsupported);
-    }
-    let units = Units::of_this_system();
-    let mut sample = Sample::default();
-    let stat = read_stat(root)?;
-    sample.user_cpu += units.ticks(stat.reaped_user);
-    sample.system_cpu += units.ticks(stat.reaped_system);
+    Sampler::new(root).look(&Scope { at_most, descriptors: false })
+}
 
-    let mut waiting = children(root);
-    while let Some(pid) = waiting.pop() {
-        let Ok(stat) = read_stat(pid) else { continue };
+/// What a look is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// Processes to look at, at most.
+    pub at_most: u64,
+    /// Whether descriptors are counted, too: one more file for each process.
+    pub descriptors: bool,
+}
+
+/// Looks at one tree again and again.
+#[derive(Debug)]
+pub struct Sampler {
+    root: u32,
+    known: HashSet<u32>,
+}
+
+/// What a walk finds on its way.
+#[derive(Default)]
+struct Walk {
+    sample: Sample,
+    largest: u64,
+    busiest: u64,
+    names: HashMap<ProgramName, u64>,
+    seen: HashSet<u32>,
+}
+
+impl Sampler {
+    /// A sampler of the processes below `root`.
+    #[must_use]
+    pub fn new(root: u32) -> Self {
+        Self { root, known: HashSet::new() }
+    }
+
+    /// The process whose descendants are looked at.
+    #[must_use]
+    pub fn root(&self) -> u32 {
+        self.root
+    }
+
+    /// Looks once; see [`sample()`].
+    ///
+    /// # Errors
+    ///
+    /// As [`sample()`].
+    pub fn look(&mut self, scope: &Scope) -> Result<Sample, SampleError> {
+        if !CAN_SAMPLE {
+            return Err(SampleError::Unsupported);
+        }
+        let units = Units::of_this_system();
+        let mut walk = Walk::default();
+        let stat = read_stat(self.root)?;
+        walk.sample.user_cpu += units.ticks(stat.reaped_user);
+        walk.sample.system_cpu += units.ticks(stat.reaped_system);
+        let mut waiting = children(self.root);
+        while let Some(pid) = waiting.pop() {
+            let Ok(stat) = read_stat(pid) else { continue };
+            walk.note(pid, &stat, &units);
+            if scope.descriptors {
+                walk.count_descriptors(pid, stat.name);
+            }
+            if walk.sample.processes >= scope.at_most {
+                break;
+            }
+            waiting.extend(children(pid));
+        }
+        Ok(self.finish(walk))
+    }
+
+    fn finish(&mut self, walk: Walk) -> Sample {
+        let births = walk.seen.difference(&self.known).count();
+        self.known = walk.seen;
+        let commonest = walk.names.into_iter().max_by_key(|(_, count)| *count);
+        let commonest = commonest.map(|(name, _)| name);
+        Sample { births: births as u64, commonest, ..walk.sample }
+    }
+}
+
+impl Walk {
+    fn note(&mut self, pid: u32, stat: &Stat, units: &Units) {
+        let memory = stat.resident_pages.saturating_mul(units.page_bytes);
+        let ticks = stat.user.saturating_add(stat.system);
+        let sample = &mut self.sample;
         sample.processes += 1;
         sample.threads += stat.threads;
-        sample.memory_bytes += stat.resident_pages.saturating_mul(units.page_bytes);
+        sample.memory_bytes = sample.memory_bytes.saturating_add(memory);
         sample.user_cpu += units.ticks(stat.user.saturating_add(stat.reaped_user));
         sample.system_cpu += units.ticks(stat.system.saturating_add(stat.reaped_system));
-        if sample.processes >= at_most {
-            break;
+        if memory > self.largest {
+            (self.largest, sample.largest) = (memory, Some(stat.name));
         }
-        waiting.extend(children(pid));
+        if ticks > self.busiest {
+            (self.busiest, sample.busiest) = (ticks, Some(stat.name));
+        }
+        *self.names.entry(stat.name).or_default() += 1;
+        self.seen.insert(pid);
     }
-    Ok(sample)
+
+    /// The size of the directory is the number of descriptors; it is 0 before Linux 6.2.
+    fn count_descriptors(&mut self, pid: u32, name: ProgramName) {
+        let Ok(metadata) = fs::metadata(format!("/proc/{pid}/fd")) else { return };
+        let open = metadata.size();
+        let most = self.sample.descriptors.map_or(0, |(most, _)| most);
+        if open > most {
+            self.sample.descriptors = Some((open, name));
+        }
+    }
 }
 
 /// The memory of the processes below `root`, each page that several of them share counted in parts
@@ -134,6 +266,24 @@ pub fn proportional_memory(root: u32, at_most: u64) -> Result<u64, SampleError> 
         waiting.extend(children(pid));
     }
     Ok(bytes)
+}
+
+/// What the living processes below `root`, and those they have waited for, have given to storage, in bytes.
+/// Processes that do not let themselves be looked at are left out.
+pub(crate) fn written(root: u32) -> u64 {
+    let mut bytes = 0_u64;
+    let mut waiting = children(root);
+    while let Some(pid) = waiting.pop() {
+        bytes = bytes.saturating_add(written_by(pid).unwrap_or_default());
+        waiting.extend(children(pid));
+    }
+    bytes
+}
+
+/// The `write_bytes:` line of `proc_pid_io(5)`.
+fn written_by(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
 }
 
 /// The `Pss:` line, which is in KiB.
@@ -169,6 +319,7 @@ impl Units {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    name: ProgramName,
     user: u64,
     system: u64,
     reaped_user: u64,
@@ -195,7 +346,9 @@ fn parse_stat(bytes: &[u8]) -> Option<Stat> {
         let value: i64 = fields.get(number - 3)?.parse().ok()?;
         Some(value.max(0).unsigned_abs())
     };
+    let before_name = bytes.iter().position(|&byte| byte == b'(')? + 1;
     Some(Stat {
+        name: ProgramName::new(bytes.get(before_name..after_name - 1).unwrap_or_default()),
         user: field(14)?,
         system: field(15)?,
         reaped_user: field(16)?,
@@ -239,6 +392,18 @@ mod tests {
         check("7 (sh) S 1 7", None);
         check("7 (sh", None);
         check("", None);
+    }
+
+    #[test]
+    fn names_are_read_whatever_they_are() {
+        let check = |line: String, expect: &str| {
+            let stat = parse_stat(line.as_bytes()).expect("because the line is whole");
+            assert_eq!(stat.name.to_string(), expect);
+        };
+        check(format!("7 (sh) {TAIL}"), "sh");
+        check(format!("7 (a) S 9 (b) {TAIL}"), "a) S 9 (b");
+        check(format!("7 () {TAIL}"), "");
+        check(format!("7 (kworker/0:1-events_long) {TAIL}"), "kworker/0:1-eve");
     }
 
     #[test]

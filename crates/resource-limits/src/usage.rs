@@ -21,6 +21,13 @@ pub struct Usage {
     pub peak_memory_bytes: u64,
     /// Processes and threads that were started, the command included; `None` when nobody counted.
     pub processes: Option<u64>,
+    /// Most processes and threads alive at once, as far as anybody looked; `None` when nobody did.
+    /// In a control group the kernel counted (Linux 6.8); else it is what the samples saw.
+    pub peak_processes: Option<u64>,
+    /// Bytes that were really fetched from storage. What was in memory already is not counted.
+    pub read_bytes: u64,
+    /// Bytes that were given to storage, at once or later. File systems in memory are not counted.
+    pub written_bytes: u64,
     /// Times a process gave up the CPU of its own accord.
     pub voluntary_switches: u64,
     /// Times the kernel took the CPU away.
@@ -37,6 +44,7 @@ impl Usage {
     /// Takes a sample of the living tree into the peaks.
     pub fn observe(&mut self, sample: &Sample) {
         self.peak_memory_bytes = self.peak_memory_bytes.max(sample.memory_bytes);
+        self.peak_processes = self.peak_processes.max(Some(sample.threads));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use ringfence_resource_limits::sample;
+use ringfence_resource_limits::{Sampler, Scope, sample};
 
 /// A shell and its tree. Every process of it that matters prints a line when it is up, and then
 /// reads standard input, which ends when this is dropped.
@@ -58,4 +58,18 @@ fn cpu_time_of_reaped_children_is_kept() {
     let sample = sample(tree.shell.id(), 100).expect("because the tree is alive");
     assert_eq!(sample.processes, 0);
     assert!(sample.user_cpu.as_millis() >= 20, "{sample:?}");
+}
+
+#[test]
+fn who_was_born_between_two_looks_is_counted() {
+    let leaf = "sh -c 'echo up; read x' <&3 &";
+    let tree = Tree::start(&format!("exec 3<&0; {leaf} {leaf} read x; wait"), 2);
+    let mut sampler = Sampler::new(tree.shell.id());
+    let scope = Scope { at_most: 100, descriptors: true };
+    let first = sampler.look(&scope).expect("because the tree is alive");
+    let second = sampler.look(&scope).expect("because the tree is alive");
+    assert_eq!((first.births, second.births), (2, 0));
+    assert_eq!(first.commonest.map(|name| name.to_string()).as_deref(), Some("sh"));
+    // Before Linux 6.2 the kernel does not say; then nothing is claimed.
+    assert!(first.descriptors.is_none_or(|(open, _)| open >= 4), "{first:?}");
 }

@@ -76,6 +76,9 @@ pub enum SandboxError {
     /// The tree could not be started.
     #[error("cannot start the sandbox")]
     Spawn(#[source] SpawnError),
+    /// The caller may not start a process in the control group.
+    #[error("cannot start a process in the control group")]
+    Group(#[source] std::io::Error),
     /// A step of the plan failed.
     #[error("cannot set the sandbox up")]
     Step(#[source] StepFailure),

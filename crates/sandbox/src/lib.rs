@@ -54,14 +54,16 @@ pub use macos::{
     tree::{SpawnError, Tree, flush_reaper},
 };
 pub use protected::protected_names;
-pub use ringfence_launcher::{Denied, DeniedKind, ExitStatus, Report, StepFailure, TreeUsage};
+pub use ringfence_launcher::{
+    Denied, DeniedKind, Died, ExitStatus, Report, StepFailure, TreeUsage,
+};
 #[cfg(target_os = "linux")]
 pub use ringfence_launcher::{SocketService, Tree, flush_reaper};
 #[cfg(target_os = "linux")]
 pub use sandbox::Sandbox;
 pub use spec::{
-    Confinement, FileView, Files, NameService, Network, Overlay, Process, Program, ReadScope,
-    Rlimit, SandboxSpec, Stdio, TerminalSize, Trace, UnixSockets,
+    Bounds, Confinement, FileView, Files, NameService, Network, Overlay, Process, Program,
+    ReadScope, Rlimit, SandboxSpec, Stdio, TerminalSize, Trace, UnixSockets,
 };
 pub use unheld::{Before, Unheld};
 

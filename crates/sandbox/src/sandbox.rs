@@ -11,7 +11,7 @@ use crate::{
         reach::{check, reach, unheld},
         rung::{self, Ground, Rung},
     },
-    spec::{Confinement, Files, Network, Process, SandboxSpec, Stdio, Trace},
+    spec::{Bounds, Confinement, Files, Network, Process, SandboxSpec, Stdio, Trace},
     unheld::Unheld,
 };
 use ringfence_launcher::{Plan, Report, Tree, landlock_abi};
@@ -191,9 +191,25 @@ impl Sandbox {
     /// When the process cannot be made, a text of it has a NUL byte, or a wall is refused: then
     /// [`Sandbox::fall_back`] may know a weaker sandbox.
     pub fn start(&self, process: &Process, stdio: &Stdio) -> Result<Tree, SandboxError> {
-        let plan = Arc::new(self.plan(process)?);
+        self.start_within(&Bounds::default(), process, stdio)
+    }
+
+    /// Like [`Sandbox::start`], with bounds around the whole tree.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`]; also when the caller may not put a process into the group.
+    pub fn start_within(
+        &self,
+        bounds: &Bounds<'_>,
+        process: &Process,
+        stdio: &Stdio,
+    ) -> Result<Tree, SandboxError> {
+        let mut plan = self.plan(process)?;
+        plan.steps.splice(0..0, plan::most_processes(bounds, plan.namespaces));
+        let plan = Arc::new(plan);
         let descriptors = [stdio.stdin.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
-        let tree = ringfence_launcher::spawn(&plan, descriptors).map_err(rung::explain)?;
+        let started = ringfence_launcher::spawn_into(&plan, descriptors, bounds.group);
+        let tree = started.map_err(rung::explain)?;
         if self.spec.confinement == Confinement::Sandbox
             && !rung::is_proven(&self.spec, &self.host.ground)
         {

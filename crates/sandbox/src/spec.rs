@@ -5,7 +5,12 @@
 //! differ, never because the specification does. It deliberately knows no
 //! profile, no shell and no limit by name.
 
-use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Whether there is a sandbox at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,6 +211,18 @@ pub struct TerminalSize {
     pub columns: u16,
     /// Height in lines.
     pub rows: u16,
+}
+
+/// What bounds a whole tree, beside the sandbox.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds<'a> {
+    /// A directory of a cgroup2 file system: the tree is in this control group from its birth.
+    pub group: Option<BorrowedFd<'a>>,
+    /// Processes and threads of the tree, more or less: a kernel that has a highest number for each PID
+    /// namespace (Linux 6.14) gives out so many numbers, and at most 300 more.
+    /// [`Report::Started`](crate::Report::Started) says whether it does. For root, whom the kernel
+    /// exempts from other limits.
+    pub most_processes: Option<u64>,
 }
 
 /// The three descriptors the command gets, and no others.

@@ -44,7 +44,7 @@ if [ "$USER_IS" = root ]; then
     HOME=/root USER=root $b setsid /bin/sh /job/command </dev/null >/dev/ttyS1 2>&1
 else
     HOME=$($b awk -F: -v name="$ACCOUNT" '$1 == name { print $6 }' /etc/passwd) USER=$ACCOUNT \
-        $b setsid setpriv --reuid=$uid --regid=$gid --clear-groups --inh-caps=-all /bin/sh /job/command \
+        $b setsid /usr/bin/setpriv --reuid=$uid --regid=$gid --clear-groups --inh-caps=-all /bin/sh /job/command \
         </dev/null >/dev/ttyS1 2>&1
 fi
 echo $? >/job/status

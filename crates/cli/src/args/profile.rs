@@ -2,7 +2,9 @@
 
 use super::parse::{duration, size, words};
 use clap::Args;
-use ringfence::config::{AllowEntry, ByteSize, FsMode, NetworkMode, Overrides, Timestamps};
+use ringfence::config::{
+    AllowEntry, ByteSize, CpuCores, FsMode, NetworkMode, Overrides, Timestamps,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,13 +47,13 @@ pub(crate) struct ProfileArgs {
     #[arg(long, value_name = "DUR", help_heading = "Time", value_parser = duration)]
     grace: Option<Duration>,
 
-    /// Most memory of all processes together: 512MiB, 2GiB.
+    /// Most memory of all processes together: 512MiB, 2GiB; 0 for no limit.
     #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
     memory: Option<ByteSize>,
-    /// Most CPU time of a process.
+    /// Most CPU time of all processes together.
     #[arg(long, value_name = "DUR", help_heading = "Limits", value_parser = duration)]
     cpu_time: Option<Duration>,
-    /// Most processes.
+    /// Most processes and threads; 0 for no limit.
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pids: Option<u64>,
     /// Most open files of a process.
@@ -60,6 +62,15 @@ pub(crate) struct ProfileArgs {
     /// Largest file that can be written.
     #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
     file_size: Option<ByteSize>,
+    /// Cores' worth of CPU time: 1.5; needs a control group.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    cpus: Option<CpuCores>,
+    /// Most space on the file systems that can be written.
+    #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
+    disk: Option<ByteSize>,
+    /// Most address space of a process, used or not; Node, Java and Go do not start under it.
+    #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
+    address_space: Option<ByteSize>,
     /// How much is kept of each captured stream, in the result and in files; more is counted and dropped from the middle.
     #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
     max_output: Option<ByteSize>,
@@ -93,6 +104,9 @@ impl ProfileArgs {
             pids: self.pids,
             open_files: self.open_files,
             file_size: self.file_size,
+            cpus: self.cpus,
+            disk: self.disk,
+            address_space: self.address_space,
             max_output: self.max_output,
             plain: self.plain,
             combined: self.combined,

@@ -11,7 +11,7 @@ use crate::located::{At, Source};
 use crate::overrides::Overrides;
 use crate::paths::PathBase;
 use crate::profile::{Profile, UnixSockets};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, CpuCores};
 use crate::words::{FsMode, Isolation, Mode, NetworkMode, ReadScope};
 use crate::written::{ProfileWritten, UnixSocketsWritten};
 use ringfence_policy::AllowEntry;
@@ -24,6 +24,10 @@ const MAX_OUTPUT: u64 = 2 << 20;
 
 /// Time from SIGTERM to SIGKILL when nothing else is said; half of what init systems and container engines allow.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Processes and threads when nothing else is said: a large build on a large machine, or a browser, has some hundreds; a
+/// runaway is stopped long before the machine's own limit (32,768 on small ones).
+const MAX_PROCESSES: u64 = 4096;
 
 const MIB: u64 = 1 << 20;
 
@@ -53,18 +57,32 @@ const fn number(
     NumberField { name, get, unit, least }
 }
 
-const MEMORY: NumberField = number("max_memory_mb", |p| &p.max_memory_mb, MIB, 1);
+const MEMORY: NumberField = number("max_memory_mb", |p| &p.max_memory_mb, MIB, 0);
 const CPU: NumberField = number("max_cpu_seconds", |p| &p.max_cpu_seconds, 1, 1);
-const PROCESSES: NumberField = number("max_processes", |p| &p.max_processes, 1, 1);
+const PROCESSES: NumberField = number("max_processes", |p| &p.max_processes, 1, 0);
 const OPEN_FILES: NumberField = number("max_open_files", |p| &p.max_open_files, 1, 1);
 const FILE_SIZE: NumberField = number("max_file_size_mb", |p| &p.max_file_size_mb, MIB, 1);
+const DISK: NumberField = number("max_disk_mb", |p| &p.max_disk_mb, MIB, 1);
+const ADDRESS_SPACE: NumberField =
+    number("max_address_space_mb", |p| &p.max_address_space_mb, MIB, 1);
 const OUTPUT: NumberField = number("max_output_mb", |p| &p.max_output_mb, MIB, 0);
 const TIMEOUT: NumberField = number("timeout_seconds", |p| &p.timeout_seconds, 1, 1);
 const IDLE: NumberField = number("idle_timeout_seconds", |p| &p.idle_timeout_seconds, 1, 1);
 const GRACE_FIELD: NumberField = number("grace_seconds", |p| &p.grace_seconds, 1, 0);
 
-const NUMBERS: [&NumberField; 9] =
-    [&MEMORY, &CPU, &PROCESSES, &OPEN_FILES, &FILE_SIZE, &OUTPUT, &TIMEOUT, &IDLE, &GRACE_FIELD];
+const NUMBERS: [&NumberField; 11] = [
+    &MEMORY,
+    &CPU,
+    &PROCESSES,
+    &OPEN_FILES,
+    &FILE_SIZE,
+    &DISK,
+    &ADDRESS_SPACE,
+    &OUTPUT,
+    &TIMEOUT,
+    &IDLE,
+    &GRACE_FIELD,
+];
 
 type PathList = Option<At<Vec<At<String>>>>;
 
@@ -117,6 +135,7 @@ impl<'a> Layers<'a> {
     /// The checks that need neither flags nor an environment.
     pub(super) fn check_values(&self) -> Result<(), ConfigError> {
         NUMBERS.iter().try_for_each(|field| self.number(field).map(drop))?;
+        self.cpu_cores()?;
         self.allowlist().map(drop)
     }
 
@@ -151,14 +170,26 @@ impl<'a> Layers<'a> {
             network_mode,
             network_allowlist,
             unix_sockets: self.unix_sockets(base, sandboxed)?,
-            max_memory: flags.memory.map(ByteSize::bytes).or(self.number(&MEMORY)?),
+            max_memory: limit(
+                flags.memory.map(ByteSize::bytes).or(self.number(&MEMORY)?),
+                base.environment.memory().map(|bytes| bytes / 4 * 3),
+            ),
             max_cpu: flags
                 .cpu_time
                 .map(whole_seconds)
                 .or(self.number(&CPU)?.map(Duration::from_secs)),
-            max_processes: flags.pids.or(self.number(&PROCESSES)?),
+            max_processes: limit(
+                flags.pids.or(self.number(&PROCESSES)?),
+                base.environment.memory().map(|_| MAX_PROCESSES),
+            ),
             max_open_files: flags.open_files.or(self.number(&OPEN_FILES)?),
             max_file_size: flags.file_size.map(ByteSize::bytes).or(self.number(&FILE_SIZE)?),
+            max_cpu_cores: flags.cpus.or(self.cpu_cores()?),
+            max_disk: flags.disk.map(ByteSize::bytes).or(self.number(&DISK)?),
+            max_address_space: flags
+                .address_space
+                .map(ByteSize::bytes)
+                .or(self.number(&ADDRESS_SPACE)?),
             max_output: flags
                 .max_output
                 .map(ByteSize::bytes)
@@ -383,6 +414,15 @@ impl<'a> Layers<'a> {
         }
     }
 
+    fn cpu_cores(&self) -> Result<Option<CpuCores>, ConfigError> {
+        let Some((layer, at)) = nearest_layer(&self.chain, |p| &p.max_cpu_cores) else {
+            return Ok(None);
+        };
+        let problem = || ConfigProblem::Cores { value: at.value.to_string() };
+        let cores = CpuCores::new(at.value);
+        cores.map(Some).ok_or_else(|| self.fail(layer, at, "max_cpu_cores", problem()))
+    }
+
     /// A number in its unit. `None`: no layer gives it.
     fn number(&self, field: &NumberField) -> Result<Option<u64>, ConfigError> {
         let Some((layer, at)) = nearest_layer(&self.chain, field.get) else { return Ok(None) };
@@ -393,6 +433,11 @@ impl<'a> Layers<'a> {
         };
         scaled.map(Some).ok_or_else(|| self.fail(layer, at, field.name, out_of_range()))
     }
+}
+
+/// A limit that has a default on a machine that is known, and 0 for none.
+fn limit(said: Option<u64>, default: Option<u64>) -> Option<u64> {
+    said.or(default).filter(|limit| *limit > 0)
 }
 
 fn nearest_layer<'a, T: 'a>(
@@ -416,9 +461,9 @@ fn host_conflict() -> ConfigProblem {
 /// A flag that says zero where zero would mean that nothing can run.
 fn check_flags(flags: &Overrides) -> Result<(), ConfigError> {
     let zero = [
-        ("--memory", flags.memory.is_some_and(|size| size.bytes() == 0)),
         ("--cpu-time", flags.cpu_time.is_some_and(|time| time.is_zero())),
-        ("--pids", flags.pids == Some(0)),
+        ("--disk", flags.disk.is_some_and(|size| size.bytes() == 0)),
+        ("--address-space", flags.address_space.is_some_and(|size| size.bytes() == 0)),
         ("--open-files", flags.open_files == Some(0)),
         ("--timeout", flags.timeout.is_some_and(|time| time.is_zero())),
         ("--idle-timeout", flags.idle_timeout.is_some_and(|time| time.is_zero())),

@@ -55,13 +55,13 @@ pub(crate) struct ProfileWritten {
     /// "private": no Unix socket of the host can be connected to. "inherit": all that the caller can. Or a list of socket paths.
     #[schemars(extend("default" = "private"))]
     pub(crate) unix_sockets: Option<At<UnixSocketsWritten>>,
-    /// Most memory of all processes together, in MiB. Default: no limit.
+    /// Most memory of all processes together, in MiB; 0: no limit. Default: three quarters of the machine's.
     #[schemars(extend("examples" = [2048]))]
     pub(crate) max_memory_mb: Option<At<u64>>,
-    /// Most CPU time of a process, in seconds. Default: no limit.
+    /// Most CPU time of all processes together, in seconds. Default: no limit.
     #[schemars(extend("examples" = [600]))]
     pub(crate) max_cpu_seconds: Option<At<u64>>,
-    /// Most processes. Default: no limit.
+    /// Most processes and threads; 0: no limit. Default: 4096.
     #[schemars(extend("examples" = [256]))]
     pub(crate) max_processes: Option<At<u64>>,
     /// Most open files of a process. Default: no limit.
@@ -70,6 +70,16 @@ pub(crate) struct ProfileWritten {
     /// Largest file that can be written, in MiB. Default: no limit.
     #[schemars(extend("examples" = [1024]))]
     pub(crate) max_file_size_mb: Option<At<u64>>,
+    /// Cores' worth of CPU time, as in 1.5; needs a control group. Default: no limit.
+    #[schemars(extend("examples" = [1.5]))]
+    pub(crate) max_cpu_cores: Option<At<f64>>,
+    /// Most space on the file systems that can be written, in MiB: private directories, writable paths. Default: no limit.
+    #[schemars(extend("examples" = [4096]))]
+    pub(crate) max_disk_mb: Option<At<u64>>,
+    /// Most address space of a process, in MiB, used or not. Node, Java and Go reserve much and do not start under it; max_memory_mb
+    /// limits what is really used. Default: no limit.
+    #[schemars(extend("examples" = [4096]))]
+    pub(crate) max_address_space_mb: Option<At<u64>>,
     /// How much is kept of each captured stream, in MiB; more is counted and dropped from the middle.
     #[schemars(extend("default" = 2))]
     pub(crate) max_output_mb: Option<At<u64>>,

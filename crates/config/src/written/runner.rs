@@ -41,6 +41,11 @@ pub(crate) struct RunnerWritten {
     /// The profile of a run that names none.
     #[schemars(extend("default" = "default"))]
     pub(crate) default_profile: Option<At<String>>,
+    /// A control group (version 2) that each run gets a group of its own in: an absolute path of a directory that
+    /// this user may make directories in. It must hold no processes itself. Default: the nearest one of
+    /// the groups that ringfence runs in, where one is delegated.
+    #[schemars(extend("examples" = ["/sys/fs/cgroup/ringfence"]))]
+    pub(crate) cgroup_parent: Option<At<String>>,
     /// How secrets are found and masked in output.
     pub(crate) redaction: Option<RedactionWritten>,
     /// What becomes of output beside masking.

@@ -48,7 +48,7 @@ async fn over_the_cap_the_middle_is_dropped_and_counted() {
         assert!(kept.starts_with("first\n") && kept.ends_with("last\n"), "{mode:?}");
         assert_eq!(stdout.bytes, 3_000_011);
         assert_eq!(stdout.kept_bytes + stdout.dropped_bytes, stdout.bytes);
-        let limit = outcome.limit.expect("because output was dropped");
+        let limit = outcome.limit.as_ref().expect("because output was dropped");
         assert_eq!((limit.resource, limit.limit), (LimitedResource::Output, 1 << 20));
         assert!(outcome.success(), "the command itself did not notice");
     }

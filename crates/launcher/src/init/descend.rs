@@ -122,7 +122,7 @@ fn each_entry(mut entries: &[u8], with: &mut impl FnMut(i32) -> bool) -> bool {
 }
 
 /// The number a text begins with, if it is nothing but digits up to a NUL byte or space.
-fn number(text: &[u8]) -> Option<i32> {
+pub(crate) fn number(text: &[u8]) -> Option<i32> {
     let mut value = 0_i32;
     for (i, byte) in text.iter().enumerate() {
         match byte {

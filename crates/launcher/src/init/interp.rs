@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     pub(crate) watched: bool,
     /// Where the command's own process sends the listener; below 0: nowhere.
     pub(crate) handover: i32,
+    /// The PID namespace has a most of processes.
+    pub(crate) most_processes: bool,
 }
 
 type Done = Result<(), Errno>;
@@ -44,7 +46,14 @@ impl<'b> Text<'b> {
 
 impl Machine {
     pub(crate) const fn new(pid_namespace: bool) -> Self {
-        Self { slots: [-1; SLOTS], pid_namespace, threads: 0, watched: false, handover: -1 }
+        Self {
+            slots: [-1; SLOTS],
+            pid_namespace,
+            threads: 0,
+            watched: false,
+            handover: -1,
+            most_processes: false,
+        }
     }
 
     /// Carries one step out.
@@ -110,6 +119,10 @@ impl Machine {
             }
             Op::WatchAllow => watch::allow((w[0], w[1])),
             Op::WatchPort => watch::only(w[0]),
+            Op::MostProcesses => {
+                self.most_processes = self.pid_namespace && highest_number(w[0], w[1]).is_ok();
+                Ok(())
+            }
             Op::Subreaper => prctl(PR_SET_CHILD_SUBREAPER, 1, 0),
             Op::NewSession => done(sys::numbers(nr::SETSID, [0; 5])),
             Op::ResetSignals => reset_signals(),
@@ -177,6 +190,22 @@ impl Machine {
         self.slots[index as usize] = -1;
         Ok(fd)
     }
+}
+
+/// Where the kernel has a highest number for each PID namespace, a new one begins with the highest
+/// there is, whatever holds outside. Where it does not, the file here is the one of the caller.
+fn highest_number(highest: u64, outside: u64) -> Done {
+    /// `PID_MAX_LIMIT` of 64-bit kernels.
+    const BEGINS_WITH: u32 = 4 << 20;
+    const FILE: &[u8] = b"/proc/sys/kernel/pid_max\0";
+    let mut text = [0_u8; 16];
+    let here = proc::read(FILE, &mut text).and_then(super::descend::number);
+    let begins = here == Some(BEGINS_WITH as i32);
+    if !begins || outside == u64::from(BEGINS_WITH) {
+        return Err(sys::EINVAL);
+    }
+    let (digits, first) = proc::decimal(u32::try_from(highest).map_err(|_| sys::EINVAL)?);
+    done(sys::write_file(FILE, digits.get(first..).unwrap_or_default()))
 }
 
 fn done(answer: sys::Answer) -> Done {

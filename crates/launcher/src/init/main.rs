@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 
+mod bury;
 mod descend;
 mod interp;
 mod net;

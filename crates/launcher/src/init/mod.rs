@@ -7,6 +7,7 @@
 //! program in memory may not be executed. That is why they use `core` only and
 //! name each other by `super`.
 
+pub(crate) mod bury;
 pub(crate) mod descend;
 pub(crate) mod interp;
 pub(crate) mod net;

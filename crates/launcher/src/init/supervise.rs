@@ -6,6 +6,7 @@
 //! from inside. When the control socket closes, whoever asked for the run is
 //! gone, and so is the tree.
 
+use super::bury::{self, Dead};
 use super::descend;
 use super::interp::{self, Machine};
 use super::net;
@@ -145,8 +146,10 @@ fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> 
         return Err(Failure { index: failed >> 32, errno: Errno(failed as u32 as i32) });
     }
     interp::drop_own_capabilities();
+    let (heard, most_processes) =
+        (watch::HEARD.load(Ordering::Acquire), rest.machine.most_processes);
     let threads = rest.machine.threads;
-    Ok(Started { pid, threads, heard: watch::HEARD.load(Ordering::Acquire) })
+    Ok(Started { pid, threads, heard, most_processes })
 }
 
 /// The command runs.
@@ -156,6 +159,8 @@ struct Started {
     threads: u64,
     /// One of them listens.
     heard: bool,
+    /// The PID namespace has a most of processes.
+    most_processes: bool,
 }
 
 fn start_command(rest: &mut Final) -> Result<i32, Errno> {
@@ -210,6 +215,7 @@ struct Tree {
     /// Threads that were started beside this one; not all of them are left.
     threads: u64,
     killed: u64,
+    deaths: bury::Told,
 }
 
 fn supervise(started: &Started, header: Header) -> ! {
@@ -222,9 +228,10 @@ fn supervise(started: &Started, header: Header) -> ! {
         pid_namespace,
         threads: started.threads,
         killed: 0,
+        deaths: bury::Told::default(),
     };
-    let heard = u64::from(started.heard);
-    report([wire::REPORT_STARTED, command as u64, heard, 0, 0, 0, 0, 0]);
+    let (heard, most) = (u64::from(started.heard), u64::from(started.most_processes));
+    report([wire::REPORT_STARTED, command as u64, heard, most, 0, 0, 0, 0]);
     let children = watch_children();
     while tree.bury() {
         let patience = tree.patience(header.linger_ms);
@@ -246,13 +253,21 @@ impl Tree {
     /// Reaps whoever has ended; false when nobody is left.
     fn bury(&mut self) -> bool {
         loop {
-            match wait_any(WNOHANG) {
-                Ok((0, _)) => return true,
-                Ok((pid, status)) => self.note(pid, status),
+            match bury::next() {
+                Ok(None) => return true,
+                Ok(Some(dead)) => self.tell_of(&dead),
                 Err(sys::EINTR) => {}
                 Err(_) => return false,
             }
         }
+    }
+
+    /// The signal comes before the end of the command, which it may explain.
+    fn tell_of(&mut self, dead: &Dead) {
+        if let Some(words) = self.deaths.words(dead, dead.pid == self.command) {
+            report(words);
+        }
+        self.note(dead.pid, dead.status);
     }
 
     fn note(&mut self, pid: i32, status: u32) {
@@ -398,13 +413,15 @@ fn nap() {
 /// Says what the tree used and ends; the kernel takes the namespaces down.
 fn finish(tree: &Tree) -> ! {
     const RUSAGE_CHILDREN: usize = -1_isize as usize;
+    /// getrusage(2) counts storage in blocks of this size, whatever the file system has.
+    const BLOCK: u64 = 512;
     tell::close();
     let mut usage = [0_i64; 18];
     let address = usage.as_mut_ptr() as usize;
     // SAFETY: the structure of eighteen words.
     let _ = unsafe { sys::call(nr::GETRUSAGE, [RUSAGE_CHILDREN, address, 0, 0, 0, 0]) };
     let word = |i: usize| usage[i].unsigned_abs();
-    report([
+    let words = [
         wire::REPORT_FINISHED,
         word(0) * 1_000_000 + word(1),
         word(2) * 1_000_000 + word(3),
@@ -413,6 +430,9 @@ fn finish(tree: &Tree) -> ! {
         word(16),
         word(17),
         tree.killed,
-    ]);
+    ];
+    let storage = [word(11) * BLOCK, word(12) * BLOCK];
+    // As in `report`.
+    let _ = sys::write(CONTROL_FD, &wire::finished_bytes(words, storage));
     sys::exit(0)
 }

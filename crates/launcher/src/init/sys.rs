@@ -87,6 +87,7 @@ pub(crate) mod nr {
     pub(crate) const SETNS: usize = 308;
     pub(crate) const PROCESS_VM_READV: usize = 310;
     pub(crate) const PROCESS_VM_WRITEV: usize = 311;
+    pub(crate) const WAITID: usize = 247;
     pub(crate) const SECCOMP: usize = 317;
     pub(crate) const STATX: usize = 332;
 }
@@ -110,6 +111,7 @@ pub(crate) mod nr {
     pub(crate) const SIGNALFD4: usize = 74;
     pub(crate) const READLINKAT: usize = 78;
     pub(crate) const CAPSET: usize = 91;
+    pub(crate) const WAITID: usize = 95;
     pub(crate) const EXIT: usize = 93;
     pub(crate) const EXIT_GROUP: usize = 94;
     pub(crate) const UNSHARE: usize = 97;
@@ -163,6 +165,7 @@ pub(crate) mod nr {
     pub(crate) const CLONE: usize = libc::SYS_clone as usize;
     pub(crate) const EXECVE: usize = libc::SYS_execve as usize;
     pub(crate) const WAIT4: usize = libc::SYS_wait4 as usize;
+    pub(crate) const WAITID: usize = libc::SYS_waitid as usize;
     pub(crate) const KILL: usize = libc::SYS_kill as usize;
     pub(crate) const CHDIR: usize = libc::SYS_chdir as usize;
     pub(crate) const GETRUSAGE: usize = libc::SYS_getrusage as usize;
@@ -362,6 +365,70 @@ pub(crate) unsafe fn spawn_sharing(
         return Err(Errno(unsafe { *libc::__errno_location() }));
     }
     answer(raw as isize)
+}
+
+/// The arguments of clone3(2), by their places.
+pub(crate) type Clone3 = [u64; 11];
+
+const CLONE3: usize = 435;
+
+/// Starts a [`BORROWER`] as clone3(2) is told: on the stack of words 5 and 6.
+///
+/// # Safety
+/// The stack ends at a multiple of 16 and nobody else uses it, `body` never returns, and whatever
+/// words of `how` point to can be written.
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn spawn_by_clone3(
+    how: &Clone3,
+    body: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Answer {
+    let raw: isize;
+    // SAFETY: the child comes out of the call on its own stack and goes to `body`.
+    unsafe {
+        core::arch::asm!("syscall", "test rax, rax", "jnz 2f", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") CLONE3 as isize => raw,
+            in("rdi") how.as_ptr(), in("rsi") size_of::<Clone3>(),
+            in("r12") argument, in("r13") body, lateout("rcx") _, lateout("r11") _);
+    }
+    answer(raw)
+}
+
+/// Starts a [`BORROWER`] as clone3(2) is told; see the x86-64 version.
+///
+/// # Safety
+/// The stack ends at a multiple of 16 and nobody else uses it, `body` never returns, and whatever
+/// words of `how` point to can be written.
+#[cfg(target_arch = "aarch64")]
+pub(crate) unsafe fn spawn_by_clone3(
+    how: &Clone3,
+    body: extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Answer {
+    let raw: isize;
+    // SAFETY: the child comes out of the call on its own stack and goes to `body`.
+    unsafe {
+        core::arch::asm!("svc 0", "cbnz x0, 2f", "mov x0, x20", "blr x21", "brk #1", "2:",
+            in("x8") CLONE3, inlateout("x0") how.as_ptr() as usize => raw,
+            in("x1") size_of::<Clone3>(), in("x20") argument, in("x21") body, lateout("lr") _);
+    }
+    answer(raw)
+}
+
+/// No way to start one by clone3(2) is written for this machine.
+///
+/// # Safety
+/// None is needed.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) unsafe fn spawn_by_clone3(_: &Clone3, _: extern "C" fn(usize) -> !, _: usize) -> Answer {
+    Err(ENOSYS)
+}
+
+/// A process that is a copy of this one, as clone3(2) is told: 0 in the copy.
+pub(crate) fn copy_by_clone3(how: &Clone3, size: usize) -> Answer {
+    // SAFETY: a structure of eleven words, of which the kernel reads `size` bytes. The copy has its own
+    // memory.
+    unsafe { call(CLONE3, [how.as_ptr() as usize, size.min(size_of::<Clone3>()), 0, 0, 0, 0]) }
 }
 
 /// Ends this thread.

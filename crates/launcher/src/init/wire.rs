@@ -31,14 +31,16 @@ pub(crate) const SLOTS: usize = 256;
 /// Exit status of a launcher whose plan cannot be decoded.
 pub(crate) const EXIT_BROKEN: i32 = 120;
 
-/// The command was executed: process number, whether its filter is listened to.
+/// The command was executed: process number, whether its filter is listened to, whether the PID
+/// namespace has a most of processes.
 pub(crate) const REPORT_STARTED: u64 = 1;
 /// A step failed: index, errno.
 pub(crate) const REPORT_FAILED: u64 = 2;
 /// The command ended: status word of wait(2).
 pub(crate) const REPORT_EXITED: u64 = 3;
 /// The tree is empty: user µs, system µs, max RSS in KiB, processes, voluntary and
-/// involuntary switches, processes killed.
+/// involuntary switches, processes killed; behind the eight words, bytes read from storage and
+/// written to it.
 pub(crate) const REPORT_FINISHED: u64 = 4;
 /// Something was refused: kind, name of this refusal from 1, how often, two words of the
 /// program's name, bytes of the text that follows the eight words.
@@ -47,6 +49,9 @@ pub(crate) const REPORT_DENIED: u64 = 5;
 pub(crate) const REPORT_DENIED_AGAIN: u64 = 6;
 /// Refusals that could not be told: how many.
 pub(crate) const REPORT_UNTOLD: u64 = 7;
+/// A signal ended a process: which signal, its CPU µs, whether it was the command, nothing, two words
+/// of the program's name.
+pub(crate) const REPORT_DIED: u64 = 8;
 /// Bytes of a refusal before its text.
 pub(crate) const DENIED_HEAD: usize = 64;
 
@@ -71,6 +76,17 @@ pub(crate) const ORDER_KILL: u64 = 2;
 pub(crate) fn report_bytes(words: [u64; 8]) -> [u8; 64] {
     let mut bytes = [0; 64];
     for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
+}
+
+/// The last report, which has two words more.
+pub(crate) fn finished_bytes(words: [u64; 8], storage: [u64; 2]) -> [u8; 80] {
+    let mut bytes = [0; 80];
+    let (head, tail) = bytes.split_at_mut(64);
+    head.copy_from_slice(&report_bytes(words));
+    for (place, word) in tail.chunks_exact_mut(8).zip(storage) {
         place.copy_from_slice(&word.to_ne_bytes());
     }
     bytes
@@ -125,6 +141,7 @@ pub(crate) enum Op {
     Watch,
     WatchAllow,
     WatchPort,
+    MostProcesses,
     Subreaper,
     NewSession,
     ResetSignals,
@@ -141,7 +158,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 34] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -162,6 +179,7 @@ impl Op {
         Self::Watch,
         Self::WatchAllow,
         Self::WatchPort,
+        Self::MostProcesses,
         Self::Subreaper,
         Self::NewSession,
         Self::ResetSignals,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::SandboxError,
     spec::{
-        Confinement, Files, Network, Process, Program, SandboxSpec, TerminalSize, Trace,
+        Bounds, Confinement, Files, Network, Process, Program, SandboxSpec, TerminalSize, Trace,
         UnixSockets,
     },
 };
@@ -180,6 +180,19 @@ fn streams(process: &Process) -> Step {
         Some(TerminalSize { columns, rows }) => Step::Terminal { columns, rows },
         None => Step::Stdio,
     }
+}
+
+/// The step that keeps the number of processes, where a namespace may have one.
+///
+/// A kernel does not give a number below 300 out again once it has come that far, so that many are
+/// added, or a tree that starts one process after the other would run out of numbers.
+pub(crate) fn most_processes(bounds: &Bounds<'_>, namespaces: u64) -> Option<Step> {
+    const RESERVED: u64 = 300;
+    const FILE: &str = "/proc/sys/kernel/pid_max";
+    let most = bounds.most_processes.filter(|_| namespaces & libc::CLONE_NEWPID as u64 != 0)?;
+    let outside = std::fs::read_to_string(FILE).ok()?.trim().parse().ok()?;
+    let highest = most.saturating_add(RESERVED + 1).min(u64::from(u32::MAX));
+    Some(Step::MostProcesses { highest, outside })
 }
 
 /// A plan whose program does not exist: when the launcher says just that, every step before it

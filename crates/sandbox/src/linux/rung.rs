@@ -187,6 +187,9 @@ fn is_refusal(errno: i32) -> bool {
 
 /// A refusal at birth, in words.
 pub(crate) fn explain(error: SpawnError) -> SandboxError {
+    if let SpawnError::Group(source) = error {
+        return SandboxError::Group(source);
+    }
     let source = match &error {
         SpawnError::Clone(source) | SpawnError::Birth { source, .. } => source,
         _ => return SandboxError::Spawn(error),

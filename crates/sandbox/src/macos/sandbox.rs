@@ -16,7 +16,9 @@ use super::{
 use crate::{
     enforcement::{Backend, Enforcement, Level},
     error::SandboxError,
-    spec::{Confinement, Files, Network, Process, Program, SandboxSpec, Stdio, UnixSockets},
+    spec::{
+        Bounds, Confinement, Files, Network, Process, Program, SandboxSpec, Stdio, UnixSockets,
+    },
     unheld::Unheld,
 };
 use nix::unistd::ttyname;
@@ -183,6 +185,19 @@ impl Sandbox {
     /// # Errors
     /// When the process cannot be made, or a text of it has a NUL byte.
     pub fn start(&self, process: &Process, stdio: &Stdio) -> Result<Tree, SandboxError> {
+        self.start_within(&Bounds::default(), process, stdio)
+    }
+
+    /// As [`Sandbox::start`]: this system has neither of the bounds.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`].
+    pub fn start_within(
+        &self,
+        _: &Bounds<'_>,
+        process: &Process,
+        stdio: &Stdio,
+    ) -> Result<Tree, SandboxError> {
         refuse_nul(process)?;
         self.refuse_without_proxy(process)?;
         refuse_terminal(process)?;

@@ -91,6 +91,9 @@ pub(crate) fn reap(pid: u32) -> Option<(ExitStatus, TreeUsage)> {
         processes: None,
         voluntary_switches: number(used.ru_nvcsw),
         involuntary_switches: number(used.ru_nivcsw),
+        // In blocks of 512 bytes, whatever the file system has.
+        read_bytes: number(used.ru_inblock).saturating_mul(512),
+        written_bytes: number(used.ru_oublock).saturating_mul(512),
         killed: 0,
     };
     Some((ExitStatus::from_wait(word.cast_unsigned()), usage))

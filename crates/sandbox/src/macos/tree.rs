@@ -121,7 +121,10 @@ pub(crate) fn start(
     let state = State { group: Some(group), ..State::default() };
     let shared = Arc::new(Shared { bell, state: Mutex::new(state), changed: Condvar::new() });
     let follower = Follower { pid, group, linger, shared: Arc::clone(&shared), ringer };
-    follower.tell(&mut lock(&shared.state), Report::Started { pid, listening: false });
+    follower.tell(
+        &mut lock(&shared.state),
+        Report::Started { pid, listening: false, most_processes: false },
+    );
     // One that cannot be told ends nobody; the command has started all the same.
     let posted = guard.watch(pid);
     let thread = thread::Builder::new().name("ringfence-tree".to_owned());

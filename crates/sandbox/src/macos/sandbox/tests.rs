@@ -140,7 +140,11 @@ impl Run {
         let reports = self.reports();
         assert_eq!(
             reports.first(),
-            Some(&Report::Started { pid: self.tree.pid(), listening: false })
+            Some(&Report::Started {
+                pid: self.tree.pid(),
+                listening: false,
+                most_processes: false
+            })
         );
         let Some(Report::Finished { usage }) = reports.last() else { panic!("{reports:?}") };
         let status = reports.iter().find_map(|report| match report {

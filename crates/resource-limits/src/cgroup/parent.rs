@@ -1,0 +1,197 @@
+//! The group that runs get their own groups in.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{AccessFlags, access};
+
+use super::error::{CgroupError, at};
+use super::leaf::{self, Leaf, LeafLimits};
+use super::{PREFIX, stat};
+
+/// Without these a group is of no use here.
+const NEEDED: [&str; 2] = ["memory", "pids"];
+/// These are taken where they are to be had.
+const WELCOME: [&str; 2] = ["cpu", "io"];
+
+/// A group with controllers for its children, in which this process may make some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    path: PathBuf,
+    cpu: bool,
+}
+
+impl Parent {
+    /// The nearest of the groups that this process lies in that it may make groups in.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError`] when there is none; that is the usual case.
+    ///
+    /// # References
+    ///
+    /// `cgroups(7)`; "Delegation" in `Documentation/admin-guide/cgroup-v2.rst`.
+    pub fn find() -> Result<Self, CgroupError> {
+        let read = |path: &str| fs::read_to_string(path).map_err(at("read", path));
+        let group = read("/proc/self/cgroup")?;
+        let group = stat::own_group(&group).ok_or(CgroupError::NotMounted)?.to_owned();
+        let mounts = read("/proc/self/mountinfo")?;
+        let (mount, root) = stat::mounted(&mounts).ok_or(CgroupError::NotMounted)?;
+        let inside = Path::new(&group).strip_prefix(&root).map_err(|_| CgroupError::NotMounted)?;
+        let mount = PathBuf::from(mount);
+        Self::above(&mount.join(inside), &mount)
+    }
+
+    /// From `own` up to `mount`. Above the own group nothing is changed: controllers must be given to its
+    /// children already. Where a service manager keeps the whole hierarchy, root keeps to its own group,
+    /// although it could do as it likes.
+    fn above(own: &Path, mount: &Path) -> Result<Self, CgroupError> {
+        if let Some(parent) = Self::own(own) {
+            return Ok(parent);
+        }
+        if nix::unistd::geteuid().is_root() && Path::new("/run/systemd/system").exists() {
+            return Err(CgroupError::NotDelegated);
+        }
+        let above = own.ancestors().skip(1).take_while(|path| path.starts_with(mount));
+        above.filter_map(Self::ready).next().ok_or(CgroupError::NotDelegated)
+    }
+
+    /// A group that somebody named. Its controllers are turned on when they are not.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError`] when it is none, or what limits need is not to be had in it.
+    pub fn at(path: &Path) -> Result<Self, CgroupError> {
+        enable(path)?;
+        let missing = NEEDED.iter().find(|name| !gives(path, name));
+        if let Some(controller) = missing {
+            return Err(CgroupError::Controller { path: path.to_owned(), controller });
+        }
+        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned() };
+        parent.sweep();
+        Ok(parent)
+    }
+
+    /// The own group, when this process is alone in it and it can be had.
+    fn own(path: &Path) -> Option<Self> {
+        if !may_make_groups(path) || !offers(path) {
+            return None;
+        }
+        if let Some(parent) = Self::ready(path) {
+            return Some(parent);
+        }
+        let myself = std::process::id().to_string();
+        let alone = fs::read_to_string(path.join("cgroup.procs")).ok()?.trim() == myself;
+        if !alone {
+            return None;
+        }
+        let seat = path.join(format!("{PREFIX}supervisor-{myself}"));
+        match fs::create_dir(&seat) {
+            // Of somebody with the same number before us.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.ok()?,
+        }
+        if fs::write(seat.join("cgroup.procs"), "0").is_err() || enable(path).is_err() {
+            // Back to where it was; a group that stays empty is swept by the next one.
+            fs::write(path.join("cgroup.procs"), "0").ok();
+            fs::remove_dir(&seat).ok();
+            return None;
+        }
+        Self::ready(path)
+    }
+
+    /// A group that gives its children what limits need.
+    fn ready(path: &Path) -> Option<Self> {
+        if !may_make_groups(path) || !NEEDED.iter().all(|name| gives(path, name)) {
+            return None;
+        }
+        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned() };
+        parent.sweep();
+        Some(parent)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether shares of CPU time can be limited in it.
+    #[must_use]
+    pub fn limits_cpu(&self) -> bool {
+        self.cpu
+    }
+
+    /// A group for one run, with its limits.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::File`] when it cannot be made or a limit not be set.
+    pub fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
+        Leaf::make(self.path.join(format!("{PREFIX}{name}")), limits)
+    }
+
+    /// Removes what supervisors have left that are gone. What cannot be removed now will be by the next one.
+    fn sweep(&self) {
+        let Ok(entries) = fs::read_dir(&self.path) else { return };
+        let ours = entries.flatten().filter(|entry| {
+            entry.file_name().to_string_lossy().starts_with(PREFIX)
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        });
+        for entry in ours {
+            sweep(&entry.path());
+        }
+    }
+}
+
+/// A leaf whose owner lives is locked. A seat of a supervisor is not, and cannot be removed while it is in use.
+fn sweep(path: &Path) {
+    let Ok(directory) = fs::File::open(path) else { return };
+    if let Ok(lock) = Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+        let seat = path.file_name().is_some_and(|name| {
+            name.to_string_lossy().starts_with(&format!("{PREFIX}supervisor-"))
+        });
+        if seat {
+            leaf::remove_now(path).ok();
+        } else {
+            leaf::kill(path);
+            leaf::remove(path).ok();
+        }
+        drop(lock);
+    }
+}
+
+/// Whether the group itself has the controllers.
+fn offers(path: &Path) -> bool {
+    let controllers = fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
+    NEEDED.iter().all(|name| stat::lists(&controllers, name))
+}
+
+/// Whether its children get a controller.
+fn gives(path: &Path, controller: &str) -> bool {
+    let given = fs::read_to_string(path.join("cgroup.subtree_control")).unwrap_or_default();
+    stat::lists(&given, controller)
+}
+
+fn may_make_groups(path: &Path) -> bool {
+    let may = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+    may(path) && may(&path.join("cgroup.procs"))
+}
+
+/// Gives the children what there is to give; an error when that is not what is needed.
+fn enable(path: &Path) -> Result<(), CgroupError> {
+    let file = path.join("cgroup.subtree_control");
+    let turn_on = |name: &str| -> io::Result<()> {
+        if gives(path, name) { Ok(()) } else { fs::write(&file, format!("+{name}")) }
+    };
+    for name in NEEDED {
+        turn_on(name).map_err(at("turn controllers on in", path))?;
+    }
+    for name in WELCOME {
+        // Whoever asks for what it keeps is told later that it is not there.
+        turn_on(name).ok();
+    }
+    Ok(())
+}

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod aftermath;
+mod check;
 mod complaints;
 mod conclude;
 mod control;
@@ -40,6 +41,7 @@ mod spec;
 mod stdin;
 mod watch;
 
+pub use check::check_gateway;
 pub use denials::{Denial, DenialSource};
 pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Connection, Event, EventKind, Output, RunStarted, Stream};

@@ -7,6 +7,8 @@
 #[cfg(feature = "measure")]
 mod flight;
 #[cfg(feature = "measure")]
+mod gateway;
+#[cfg(feature = "measure")]
 mod latency;
 
 /// Measures and prints.
@@ -47,6 +49,9 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
 pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
     let runs = match args {
         [] => 300,
+        [flag, what, port] if flag == "--client" => {
+            return gateway::client(what, port).map(|()| true);
+        }
         [flag, runs] if flag == "--runs" => {
             runs.parse().map_err(|error| format!("--runs: {error}"))?
         }
@@ -56,6 +61,7 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
     std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let measured =
         latency::measure(runs, &directory).and_then(|()| flight::measure(runs, &directory));
+    let measured = measured.and_then(|()| gateway::measure(&directory));
     std::fs::remove_dir_all(&directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     measured.map(|()| true)

@@ -7,6 +7,8 @@
 #[cfg(feature = "measure")]
 mod flight;
 #[cfg(feature = "measure")]
+mod gateway;
+#[cfg(feature = "measure")]
 mod latency;
 #[cfg(feature = "measure")]
 mod work;
@@ -54,6 +56,9 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
     let runs = match args {
         [] if work => 15,
         [] => 300,
+        [flag, what, port] if flag == "--client" => {
+            return gateway::client(what, port).map(|()| true);
+        }
         [flag, runs] if flag == "--runs" => {
             runs.parse().map_err(|error| format!("--runs: {error}"))?
         }
@@ -64,7 +69,9 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
     let measured = if work {
         work::measure(runs, &directory)
     } else {
-        latency::measure(runs, &directory).and_then(|()| flight::measure(runs, &directory))
+        latency::measure(runs, &directory)
+            .and_then(|()| flight::measure(runs, &directory))
+            .and_then(|()| gateway::measure(&directory))
     };
     std::fs::remove_dir_all(&directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;

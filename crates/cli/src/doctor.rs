@@ -3,6 +3,7 @@
 use crate::args::DoctorArgs;
 use crate::exit::Status;
 use crate::failure::Failure;
+use ringfence::executor::check_gateway;
 use ringfence::sandbox::{Check, VERDICT, apparmor_profile, doctor as try_all};
 use serde_json::{Value, json};
 use std::env;
@@ -15,7 +16,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Status, Failure> {
         let program = env::current_exe().map_err(Failure::Myself)?;
         return print(&apparmor_profile(&program)).map(|()| Status::SUCCESS);
     }
-    let checks = try_all();
+    let mut checks = try_all();
+    // The verdict stays last.
+    checks.insert(checks.len().saturating_sub(1), check_gateway());
     let full = checks.iter().any(|check| check.name == VERDICT && check.works);
     if args.json {
         print(&format!("{:#}\n", as_json(&checks)))?;

@@ -148,6 +148,12 @@ pub enum ConfigProblem {
     /// An allowlist entry that is none.
     #[error(transparent)]
     Entry(#[from] AllowEntryError),
+    /// An exposed port that is none.
+    #[error("`{text}` is no port")]
+    Port {
+        /// What is written.
+        text: String,
+    },
     /// A profile that does not exist.
     #[error("there is no profile `{name}`")]
     UnknownProfile {
@@ -239,6 +245,9 @@ impl ConfigProblem {
             ConfigProblem::OutOfRange { allowed, .. } => Some(format!("write {allowed}")),
             ConfigProblem::Cores { .. } => Some("write a number from 0.01 to 65536".into()),
             ConfigProblem::Entry(error) => error.hint(),
+            ConfigProblem::Port { .. } => {
+                Some("write a number from 1 to 65535, or two as \"OUTSIDE:INSIDE\"".into())
+            }
             ConfigProblem::UnsetVariable { name, .. } => {
                 Some(format!("set `{name}`, or write the path without it"))
             }

@@ -46,7 +46,7 @@ pub use error::{ConfigError, ConfigProblem};
 pub use init::init_file;
 pub use located::Location;
 pub use overrides::Overrides;
-pub use profile::{Profile, UnixSockets};
+pub use profile::{Exposed, Profile, UnixSockets};
 pub use resolve::DETECTORS;
 pub use ringfence_policy::{AllowEntry, PolicyMode, Rule};
 pub use runner::{CustomDetector, Output, Redaction, Runner};

@@ -36,6 +36,8 @@ pub struct Profile {
     pub network_mode: NetworkMode,
     /// The destinations of `network_mode = "allowlist"`.
     pub network_allowlist: Vec<AllowEntry>,
+    /// Ports of the host that lead to servers of the command; empty unless `network_mode` is `allowlist`.
+    pub expose: Vec<Exposed>,
     /// Which Unix sockets of the host can be connected to.
     pub unix_sockets: UnixSockets,
     /// Most memory of the tree, in bytes. `None`: no limit.
@@ -62,6 +64,24 @@ pub struct Profile {
     pub idle_timeout: Option<Duration>,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
+}
+
+/// A port of the host's loopback that leads to a server inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposed {
+    /// The port of the host.
+    pub outside: u16,
+    /// The port inside.
+    pub inside: u16,
+}
+
+impl Exposed {
+    /// `PORT`, or `OUTSIDE:INSIDE`; neither is 0.
+    pub(crate) fn parse(text: &str) -> Option<Exposed> {
+        let port = |text: &str| text.parse().ok().filter(|port| *port != 0);
+        let (outside, inside) = text.split_once(':').unwrap_or((text, text));
+        Some(Exposed { outside: port(outside)?, inside: port(inside)? })
+    }
 }
 
 /// Which Unix sockets of the host a command can connect to.

@@ -137,6 +137,11 @@ fn values_without_meaning() {
         "",
     );
     check(
+        "[profiles.a]\nexpose = [\"8080\", \"80:0\"]",
+        "ringfence.toml:2:20: profiles.a.expose: `80:0` is no port",
+        "write a number from 1 to 65535, or two as \"OUTSIDE:INSIDE\"",
+    );
+    check(
         "[profiles.a]\nnetwork_allowlist = [\"ok.com\", \"https://x.com\"]",
         "ringfence.toml:2:32: profiles.a.network_allowlist: allowlist entry `https://x.com`: it has a URL scheme",
         "write the host alone",

@@ -47,6 +47,7 @@ fn the_builtin_profile_is_a_sandbox() {
         read_scope: ReadScope::Host,
         network_mode: NetworkMode::Deny,
         network_allowlist: vec![],
+        expose: vec![],
         unix_sockets: UnixSockets::Private,
         max_memory: None,
         max_cpu: None,
@@ -165,6 +166,7 @@ fn every_field_is_read() {
         network_allowlist: entries
             .map(|entry| AllowEntry::parse(entry).expect("a good entry"))
             .to_vec(),
+        expose: vec![],
         unix_sockets: UnixSockets::Listed(paths(&["/run/db.sock"])),
         max_memory: Some(2048 << 20),
         max_cpu: Some(Duration::from_secs(600)),

@@ -15,6 +15,7 @@
 
 mod aftermath;
 mod captured;
+mod check;
 mod complaints;
 mod conclude;
 mod control;
@@ -46,6 +47,7 @@ mod terminal;
 mod typist;
 mod watch;
 
+pub use check::check_gateway;
 pub use denials::{Denial, DenialSource};
 pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Connection, Event, EventKind, Output, RunStarted, Stream};

@@ -9,12 +9,12 @@
 
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringfence_config::{Environment, Mode, NetworkMode, Profile};
+use ringfence_config::{Environment, Exposed, Mode, NetworkMode, Profile};
 use ringfence_network::{
     Account, Destination, Entered, Events, Gate, Gateway, GatewayEvent, HostProxies,
     NamespaceError, Proxy, ProxySettings, ProxyUrlError, Reach, Settings, SocketKind, Sockets,
@@ -45,6 +45,7 @@ const PROXY_VARIABLES: &[&str] = &[
 pub(crate) struct Plan {
     gate: Gate,
     proxies: HostProxies,
+    expose: Vec<Exposed>,
 }
 
 impl Plan {
@@ -64,12 +65,17 @@ impl Plan {
             all_proxy: value(["ALL_PROXY", "all_proxy"]),
             no_proxy: value(["NO_PROXY", "no_proxy"]),
         })?;
-        Ok(Some(Self { gate: Gate::new(profile.network_allowlist.iter().cloned()), proxies }))
+        let gate = Gate::new(profile.network_allowlist.iter().cloned());
+        Ok(Some(Self { gate, proxies, expose: profile.expose.clone() }))
     }
 
     /// What may be reached, a line each, as an explanation has it.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        self.gate.entries().iter().map(|entry| format!("may connect to {entry}, by TCP"))
+        let entries = self.gate.entries().iter();
+        let exposed = self.expose.iter().map(|Exposed { outside, inside }| {
+            format!("port {outside} of the host's loopback leads to its port {inside}")
+        });
+        entries.map(|entry| format!("may connect to {entry}, by TCP")).chain(exposed)
     }
 }
 
@@ -92,6 +98,7 @@ pub(crate) struct Outlet {
     gateway: Arc<Gateway>,
     events: Events,
     proxy: Option<Proxy>,
+    expose: Vec<Exposed>,
     entering: Option<JoinHandle<Result<Entered, OutletError>>>,
     reach: Option<Reach>,
 }
@@ -120,6 +127,21 @@ pub enum OutletError {
     /// The network namespace of the command cannot be served.
     #[error("cannot serve the network of the command")]
     Enter(#[source] NamespaceError),
+    /// A port of the host cannot be led inside.
+    #[error("cannot listen on port {port} of the host for the command")]
+    Expose {
+        /// The port.
+        port: u16,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no network namespace that a port could lead to.
+    #[error("port {port} cannot be exposed: this sandbox has no network of its own")]
+    NoInside {
+        /// The port.
+        port: u16,
+    },
     /// The tree was gone before it was told to go on.
     #[error("lost the connection to the network of the command")]
     Lost(#[source] io::Error),
@@ -134,14 +156,15 @@ impl OutletError {
                 "name a proxy by `http://` or `socks5h://`, or unset the variable to connect directly"
                     .into(),
             ),
-            Self::Enter(_) => Some("see `ringfence doctor`".into()),
+            Self::Expose { .. } => Some("choose another, as `expose = [\"OUTSIDE:INSIDE\"]`".into()),
+            Self::NoInside { .. } | Self::Enter(_) => Some("see `ringfence doctor`".into()),
             _ => None,
         }
     }
 }
 
 /// Sockets of the tree, by the init that makes them.
-struct Inside(SocketService);
+pub(crate) struct Inside(pub(crate) SocketService);
 
 impl Sockets for Inside {
     fn open(&self, kinds: &[SocketKind]) -> io::Result<Vec<io::Result<OwnedFd>>> {
@@ -157,11 +180,15 @@ impl Outlet {
             Settings { proxies: plan.proxies.clone(), ..Settings::new(plan.gate.clone()) };
         let (gateway, events) = Gateway::start(settings).map_err(OutletError::Start)?;
         let gateway = Arc::new(gateway);
-        Ok(Self { gateway, events, proxy: None, entering: None, reach: None })
+        let expose = plan.expose.clone();
+        Ok(Self { gateway, events, proxy: None, expose, entering: None, reach: None })
     }
 
     /// Listens as a proxy, and tells the process of it. A caller who names another knows better.
     pub(crate) fn tell(&mut self, process: &mut Process) -> Result<(), OutletError> {
+        if let Some(exposed) = self.expose.first() {
+            return Err(OutletError::NoInside { port: exposed.outside });
+        }
         let proxy = match &self.proxy {
             Some(proxy) => proxy,
             None => {
@@ -180,10 +207,16 @@ impl Outlet {
 
     /// Serves the network of the tree, then lets it go on. [`Outlet::news`] says when.
     pub(crate) fn enter(&mut self, service: SocketService) {
-        let gateway = Arc::clone(&self.gateway);
+        let (gateway, expose) = (Arc::clone(&self.gateway), std::mem::take(&mut self.expose));
         let enter = move || {
             let inside = Arc::new(Inside(service));
             let entered = gateway.enter(Arc::clone(&inside) as _).map_err(OutletError::Enter)?;
+            for Exposed { outside, inside: port } in expose {
+                let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                gateway
+                    .expose(outside, to, Arc::clone(&inside) as _)
+                    .map_err(|source| OutletError::Expose { port: outside, source })?;
+            }
             inside.0.proceed().map_err(OutletError::Lost)?;
             Ok(entered)
         };

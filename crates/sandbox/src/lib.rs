@@ -51,7 +51,7 @@ pub use linux::{doctor::doctor, rung::Rung};
 pub use macos::{
     doctor::doctor,
     sandbox::Sandbox,
-    tree::{SpawnError, Tree, flush_reaper},
+    tree::{SocketService, SpawnError, Tree, flush_reaper},
 };
 pub use protected::protected_names;
 pub use ringfence_launcher::{

@@ -36,6 +36,7 @@ pub enum Network {
     Gateway(NameService),
 }
 
+#[cfg(target_os = "linux")]
 impl Network {
     /// Whether the command is to be kept from the caller's network.
     pub(crate) fn is_own(&self) -> bool {

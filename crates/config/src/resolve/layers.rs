@@ -10,7 +10,7 @@ use crate::error::{ConfigError, ConfigProblem};
 use crate::located::{At, Source};
 use crate::overrides::Overrides;
 use crate::paths::PathBase;
-use crate::profile::{Profile, UnixSockets};
+use crate::profile::{Exposed, Profile, UnixSockets};
 use crate::units::{ByteSize, CpuCores};
 use crate::words::{FsMode, Isolation, Mode, NetworkMode, ReadScope};
 use crate::written::{ProfileWritten, UnixSocketsWritten};
@@ -136,7 +136,8 @@ impl<'a> Layers<'a> {
     pub(super) fn check_values(&self) -> Result<(), ConfigError> {
         NUMBERS.iter().try_for_each(|field| self.number(field).map(drop))?;
         self.cpu_cores()?;
-        self.allowlist().map(drop)
+        self.allowlist()?;
+        self.exposed().map(drop)
     }
 
     pub(super) fn resolve(
@@ -169,6 +170,7 @@ impl<'a> Layers<'a> {
             read_scope: self.value(|p| &p.read_scope, ReadScope::Host),
             network_mode,
             network_allowlist,
+            expose: self.expose(network_mode, warnings)?,
             unix_sockets: self.unix_sockets(base, sandboxed)?,
             max_memory: limit(
                 flags.memory.map(ByteSize::bytes).or(self.number(&MEMORY)?),
@@ -296,6 +298,29 @@ impl<'a> Layers<'a> {
             let fail =
                 |error| self.fail(layer, entry, "network_allowlist", ConfigProblem::Entry(error));
             AllowEntry::parse(&entry.value).map_err(fail)
+        };
+        list.value.iter().map(parse).collect()
+    }
+
+    fn expose(
+        &self,
+        mode: NetworkMode,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Exposed>, ConfigError> {
+        let exposed = self.exposed()?;
+        if mode == NetworkMode::Allowlist || exposed.is_empty() {
+            return Ok(exposed);
+        }
+        warnings.push(format!("expose has no effect with network_mode = \"{mode}\""));
+        Ok(Vec::new())
+    }
+
+    fn exposed(&self) -> Result<Vec<Exposed>, ConfigError> {
+        let Some((layer, list)) = self.pick(|p| &p.expose) else { return Ok(Vec::new()) };
+        let parse = |entry: &At<String>| {
+            let problem = || ConfigProblem::Port { text: entry.value.clone() };
+            let fail = || self.fail(layer, entry, "expose", problem());
+            Exposed::parse(&entry.value).ok_or_else(fail)
         };
         list.value.iter().map(parse).collect()
     }

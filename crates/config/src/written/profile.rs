@@ -52,6 +52,10 @@ pub(crate) struct ProfileWritten {
     /// Destinations of network_mode = "allowlist": host, *.host, address or block, each with or without :port.
     #[schemars(extend("default" = [], "examples" = [["crates.example.org:443", "*.example.com", "10.0.0.0/8:22", "[::1]:8080"]]))]
     pub(crate) network_allowlist: Option<At<Vec<At<String>>>>,
+    /// Ports of the host's loopback that lead to servers of the command, with network_mode = "allowlist": "8080", or "9000:8080"
+    /// for port 9000 outside and 8080 inside. Every user of the host can connect.
+    #[schemars(extend("default" = [], "examples" = [["8080", "9000:8080"]]))]
+    pub(crate) expose: Option<At<Vec<At<String>>>>,
     /// "private": no Unix socket of the host can be connected to. "inherit": all that the caller can. Or a list of socket paths.
     #[schemars(extend("default" = "private"))]
     pub(crate) unix_sockets: Option<At<UnixSocketsWritten>>,

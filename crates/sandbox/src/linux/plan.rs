@@ -357,6 +357,42 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_is_waited_for_before_the_view_is_made() {
+        let names = crate::spec::NameService {
+            resolv_conf: "nameserver 198.18.0.1\n".into(),
+            hosts: "127.0.0.1 localhost\n".into(),
+        };
+        let spec = SandboxSpec { network: Network::Gateway(names), ..spec(Confinement::Sandbox) };
+        let said = vec![(at("/etc/resolv.conf", 3, false), "nameserver 198.18.0.1\n".into())];
+        let host = Host { landlock_abi: 6, said, ..Host::default() };
+        let process = process(Program::Path("/bin/x".into()));
+        let plan = plan(&frame(&spec, &host), &process, None).expect("no NUL bytes");
+        insta::assert_snapshot!(plan.to_string());
+        plan.encode().expect("the order is sound");
+    }
+
+    #[test]
+    fn without_namespaces_a_gateway_is_one_port() {
+        use super::super::rung::Ground;
+        let ground = Ground { rung: Rung::Landlock, ..Ground::default() };
+        let network = Network::Gateway(crate::spec::NameService::default());
+        let spec = SandboxSpec { network, ..spec(Confinement::Sandbox) };
+        for (landlock_abi, rules) in [(3, 0), (4, 1)] {
+            let host = Host { landlock_abi, ground: ground.clone(), ..Host::default() };
+            let frame = frame(&spec, &host);
+            let mut process = process(Program::Path("/bin/x".into()));
+            let refused = plan(&frame, &process, None);
+            assert!(matches!(refused, Err(SandboxError::NoProxy)), "{refused:?}");
+            process.proxy = Some(4711);
+            let plan = plan(&frame, &process, None).expect("there is a port");
+            let count = |wanted: &Step| plan.steps.iter().filter(|step| *step == wanted).count();
+            assert_eq!(count(&Step::WatchPort { port: 4711 }), 1);
+            assert_eq!(count(&landlock::allow_proxy(4711)), rules);
+            plan.encode().expect("the order is sound");
+        }
+    }
+
+    #[test]
     fn a_search_path_is_read_as_a_shell_does() {
         let check = |path: &str, expect: &[&str]| {
             let program = Program::Search { name: "x".into(), path: path.into() };

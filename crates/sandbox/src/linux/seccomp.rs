@@ -815,7 +815,8 @@ mod tests {
 
     #[test]
     fn every_number_has_the_action_of_its_rule() {
-        for spec in [PLAIN, HEARD, READS, BARE] {
+        let proxied = Spec { inet: Inet::Connections, heard: Some(CHANGES_ONLY), ..BARE };
+        for spec in [PLAIN, HEARD, READS, BARE, proxied] {
             let rules = rules(spec);
             for call in 0..FIRST_UNKNOWN {
                 match rules.get(&call) {
@@ -945,6 +946,47 @@ mod tests {
         for call in [libc::SYS_shmget, libc::SYS_shmat, libc::SYS_semop, libc::SYS_mq_open] {
             check_in(BARE, call, [0; 6], EACCES);
             check(call, [0; 6], Action::Allow);
+        }
+    }
+
+    #[test]
+    fn to_a_proxy_there_are_connections_of_tcp_alone() {
+        const EACCES: Action = Action::Hand(libc::EACCES);
+        let proxied = Spec { inet: Inet::Connections, heard: Some(CHANGES_ONLY), ..BARE };
+        let check = |call, arguments, expect| check_in(proxied, call, arguments, expect);
+        let socket = |family: i32, kind: i32, protocol: i32| {
+            [family as u64, kind as u64, protocol as u64, 0, 0, 0]
+        };
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            for protocol in [0, libc::IPPROTO_TCP] {
+                let tcp = socket(family, libc::SOCK_STREAM | flags, protocol);
+                check(libc::SYS_socket, tcp, Action::Allow);
+            }
+            for (kind, protocol) in [
+                (libc::SOCK_DGRAM, 0),
+                (libc::SOCK_DGRAM | flags, libc::IPPROTO_ICMP),
+                (libc::SOCK_RAW, libc::IPPROTO_TCP),
+                (libc::SOCK_STREAM, libc::IPPROTO_MPTCP),
+                (libc::SOCK_STREAM, libc::IPPROTO_SCTP),
+                (libc::SOCK_SEQPACKET, 0),
+            ] {
+                check(libc::SYS_socket, socket(family, kind, protocol), EACCES);
+            }
+        }
+        check(libc::SYS_socket, socket(libc::AF_UNIX, libc::SOCK_STREAM, 0), Action::Allow);
+        check(libc::SYS_listen, [0; 6], EACCES);
+        check(libc::SYS_connect, [0; 6], Action::Hand(0));
+        let fast = libc::MSG_FASTOPEN as u64;
+        let refused = Action::Errno(libc::EOPNOTSUPP);
+        for (call, with) in [
+            (libc::SYS_sendto, [0, 0, 0, fast, 0, 0]),
+            (libc::SYS_sendmsg, [0, 0, fast | 0x4000, 0, 0, 0]),
+            (libc::SYS_sendmmsg, [0, 0, 0, fast, 0, 0]),
+        ] {
+            check(call, with, refused);
+            check(call, [0; 6], Action::Allow);
+            check_in(PLAIN, call, with, Action::Allow);
         }
     }
 

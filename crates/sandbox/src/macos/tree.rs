@@ -153,7 +153,38 @@ fn bell() -> io::Result<(UnixStream, UnixStream)> {
     Ok((bell, ringer))
 }
 
+/// Sockets of a network of the tree's own, which there is none of on macOS: nobody ever has one.
+#[derive(Debug)]
+pub enum SocketService {}
+
+#[cfg_attr(not(target_os = "macos"), expect(dead_code, reason = "the executor calls it there"))]
+impl SocketService {
+    /// Sockets by domain, type and protocol.
+    ///
+    /// # Errors
+    /// On systems that have a network namespace, when nobody answers.
+    pub fn open(&self, wanted: &[[u32; 3]]) -> io::Result<Vec<io::Result<std::os::fd::OwnedFd>>> {
+        let _ = wanted;
+        match *self {}
+    }
+
+    /// Lets the tree go on.
+    ///
+    /// # Errors
+    /// On systems that have a network namespace, when the tree is gone.
+    pub fn proceed(&self) -> io::Result<()> {
+        match *self {}
+    }
+}
+
 impl Tree {
+    /// None: the tree has no network of its own.
+    #[must_use]
+    #[cfg_attr(not(target_os = "macos"), expect(dead_code, reason = "the executor calls it there"))]
+    pub fn take_sockets(&self) -> Option<SocketService> {
+        None
+    }
+
     /// Process number of the command, which leads the group; 0 when nothing was executed.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -82,6 +82,7 @@ fn process() -> Process {
         linger: Duration::ZERO,
         temp: None,
         proxy: None,
+        terminal: None,
     }
 }
 

@@ -9,15 +9,13 @@
 //! the tree is empty. And a start that falls back to a weaker sandbox sends a second terminal; the
 //! newest counts.
 
-use std::io::{self, IoSliceMut, Read};
-use std::mem::MaybeUninit;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use ringfence_sandbox::TerminalSize;
+use ringfence_sandbox::{TerminalSize, receive_terminal};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// A grip on the terminal of a run; clones are the same.
@@ -44,6 +42,7 @@ impl Terminal {
     /// The grip, the side that is read, and the socket for the one who opens the terminal.
     pub(crate) fn open(size: TerminalSize) -> io::Result<(Self, Screen, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
         let state = Mutex::new(State { master: None, slave: None, size: Some(size), over: false });
         let terminal = Self(Arc::new(Shared { state, changed: Condvar::new() }));
         let screen = Screen { socket: ours, terminal: terminal.clone(), master: None };
@@ -113,16 +112,16 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Takes the newest master that has been sent; whether there was one.
-    fn receive(&mut self, flags: RecvFlags) -> io::Result<bool> {
-        let mut newest = receive(&self.socket, flags)?;
+    /// Takes the newest terminal that has been sent; whether there was one.
+    fn receive(&mut self) -> io::Result<bool> {
+        let mut newest = receive_terminal(&self.socket)?;
         while let Some([master, slave]) = newest {
             // Whoever types must be able to give up.
             fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
             let master = Arc::new(master);
             self.terminal.arrived(&master, slave)?;
             self.master = Some(master);
-            newest = match receive(&self.socket, RecvFlags::DONTWAIT) {
+            newest = match receive_terminal(&self.socket) {
                 Ok(Some(newer)) => Some(newer),
                 _ => return Ok(true),
             };
@@ -134,7 +133,7 @@ impl Screen {
 impl Read for Screen {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(master) = &self.master else {
-            return match self.receive(RecvFlags::empty())? {
+            return match self.receive()? {
                 true => Err(io::ErrorKind::WouldBlock.into()),
                 // Whoever was to open the terminal has not come so far.
                 false => Ok(0),
@@ -156,22 +155,10 @@ impl Drop for Screen {
     }
 }
 
-/// Both sides of a terminal; `None` at the end of the stream.
-fn receive(socket: &UnixStream, flags: RecvFlags) -> io::Result<Option<[OwnedFd; 2]>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let mut data = [IoSliceMut::new(&mut byte)];
-    recvmsg(socket, &mut data, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)?;
-    let sides = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut sides) => Some([sides.next()?, sides.next()?]),
-        _ => None,
-    });
-    Ok(sides)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::mem::MaybeUninit;
+
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     use rustix::pty::{OpenptFlags, grantpt, openpt, unlockpt};
     use rustix::termios::tcgetwinsize;

@@ -52,12 +52,11 @@ fn is_for_writing(process: u32, descriptor: &str) -> bool {
     info.ok().and_then(flags).is_some_and(|flags| flags & 0o3 != 0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn the_writer_is_found_and_the_reader_is_not() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         assert_eq!(of_pipe(&reader), [std::process::id()]);

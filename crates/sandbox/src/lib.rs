@@ -46,11 +46,11 @@ pub use check::{Check, VERDICT};
 pub use enforcement::{Backend, Enforcement, Level};
 pub use error::SandboxError;
 #[cfg(target_os = "linux")]
-pub use linux::{doctor::doctor, rung::Rung};
+pub use linux::{doctor::doctor, rung::Rung, terminal::receive_terminal};
 #[cfg(target_os = "macos")]
 pub use macos::{
     doctor::doctor,
-    sandbox::Sandbox,
+    sandbox::{Sandbox, receive_terminal},
     tree::{SocketService, SpawnError, Tree, flush_reaper},
 };
 pub use protected::protected_names;

@@ -4,9 +4,8 @@
 
 use crate::text::secrets;
 use crate::{literal, usual};
-use nix::fcntl::{FcntlArg, fcntl};
 use ringfence_output_capture::{
-    FileSink, PumpOptions, Redaction, RedactionOptions, StopToken, pump,
+    FileSink, PumpOptions, Redaction, RedactionOptions, StopToken, enlarge, pump,
 };
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -98,7 +97,7 @@ fn child(how: &str, file: &Path) -> io::Result<Command> {
 fn through_pump(how: &str, file: &Path, output: &Path, redaction: &Redaction) -> io::Result<()> {
     let (reader, writer) = io::pipe()?;
     // As large as an ordinary user may make it.
-    fcntl(&reader, FcntlArg::F_SETPIPE_SZ(1 << 20))?;
+    enlarge(&reader);
     let mut command = child(how, file)?;
     let mut child = command.stdout(writer).spawn()?;
     drop(command);

@@ -17,4 +17,5 @@ pub(crate) mod repository;
 pub(crate) mod rung;
 pub(crate) mod scope;
 pub(crate) mod seccomp;
+pub(crate) mod terminal;
 pub(crate) use crate::stores;

@@ -320,6 +320,17 @@ fn entering(process: &Process) -> String {
     format!("change to directory `{}`", process.cwd.display())
 }
 
+/// Nobody sends a terminal here: a process that asks for one is refused before it starts.
+///
+/// # Errors
+/// None.
+#[cfg(target_os = "macos")]
+pub fn receive_terminal(
+    _socket: &std::os::unix::net::UnixStream,
+) -> std::io::Result<Option<[std::os::fd::OwnedFd; 2]>> {
+    Ok(None)
+}
+
 /// The one who would open it lives in the sandbox, and there is nobody of ours there.
 fn refuse_terminal(process: &Process) -> Result<(), SandboxError> {
     match process.terminal {

@@ -155,7 +155,6 @@ pub(crate) const IN_HOME: Names = &[
 ];
 
 /// In directories above the workspace: this program and others look upwards for these.
-#[cfg(target_os = "linux")]
 pub(crate) const ABOVE: &[&str] = &["ringfence.toml", ".envrc"];
 
 /// In the directory of a repository. A `commondir` would make git take hooks and configuration

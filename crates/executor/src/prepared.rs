@@ -60,7 +60,7 @@ impl Prepared {
         let real_root = nix::unistd::getuid().is_root();
         Ok(Self {
             base: passed(&policy, &environment),
-            spec: spec::sandbox_spec(&profile, environment.homes()),
+            spec: spec::sandbox_spec(&profile, environment.homes(), environment.memory()),
             real_root,
             redaction,
             states: states(&environment),

@@ -14,13 +14,17 @@ use ringfence_sandbox::{
 };
 
 /// What the sandbox must do for a profile. `homes` are the directories below which credential
-/// stores are hidden.
-pub(crate) fn sandbox_spec(profile: &Profile, homes: Vec<PathBuf>) -> SandboxSpec {
+/// stores are hidden; `memory` is what the machine has.
+pub(crate) fn sandbox_spec(
+    profile: &Profile,
+    homes: Vec<PathBuf>,
+    memory: Option<u64>,
+) -> SandboxSpec {
     let host = profile.mode == Mode::Host;
     SandboxSpec {
         confinement: if host { Confinement::Host } else { Confinement::Sandbox },
         strict: profile.isolation == Isolation::Strict,
-        files: if host { Files::Inherit } else { files(profile, homes) },
+        files: if host { Files::Inherit } else { files(profile, homes, memory) },
         network: match profile.network_mode {
             NetworkMode::Deny if !host => Network::Deny,
             _ => Network::Inherit,
@@ -36,7 +40,7 @@ pub(crate) fn sandbox_spec(profile: &Profile, homes: Vec<PathBuf>) -> SandboxSpe
     }
 }
 
-fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
+fn files(profile: &Profile, homes: Vec<PathBuf>, memory: Option<u64>) -> Files {
     let writable = match profile.fs_mode {
         FsMode::Inherit => return Files::Inherit,
         FsMode::WorkspaceRwScoped => profile.writable_paths.clone(),
@@ -60,7 +64,15 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
             ringfence_config::ReadScope::Host => ReadScope::Host,
         },
         overlay: None,
+        private_size: private_size(profile, memory),
     })
+}
+
+/// What lies in private directories lies in memory, and is none of any process: so it has the limit of memory, or of
+/// storage, whichever is less. `None` when the sandbox's own measure, a quarter of the machine, is less than both.
+fn private_size(profile: &Profile, memory: Option<u64>) -> Option<u64> {
+    let least = profile.max_disk.into_iter().chain(profile.max_memory).min()?;
+    (memory.is_none_or(|memory| least < memory / 4)).then_some(least)
 }
 
 /// How often a tree is looked at. See [`ringfence_resource_limits::pace()`].
@@ -269,7 +281,8 @@ mod tests {
     }
 
     fn check_spec(lines: &str, expect: SandboxSpec) {
-        assert_eq!(sandbox_spec(&profile(lines), paths(&["/home/user"])), expect, "{lines}");
+        let got = sandbox_spec(&profile(lines), paths(&["/home/user"]), Some(1 << 34));
+        assert_eq!(got, expect, "{lines}");
     }
 
     #[test]
@@ -286,6 +299,14 @@ mod tests {
         };
         check_spec("", default.clone());
         check_spec("isolation = \"strict\"", SandboxSpec { strict: true, ..default.clone() });
+        for lines in
+            ["max_memory_mb = 64", "max_disk_mb = 64", "max_disk_mb = 64\nmax_memory_mb = 99"]
+        {
+            let writable = paths(&["/work"]);
+            let view = FileView { private_size: Some(64 << 20), writable, ..view.clone() };
+            check_spec(lines, SandboxSpec { files: Files::View(view), ..default.clone() });
+        }
+        check_spec("max_memory_mb = 8192", default.clone());
         check_spec(
             "fs_mode = \"inherit\"\nnetwork_mode = \"inherit\"",
             SandboxSpec { files: Files::Inherit, network: Network::Inherit, ..default.clone() },

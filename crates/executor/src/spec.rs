@@ -116,9 +116,11 @@ pub(crate) struct Watched {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Processes {
     /// Whoever looks: a tree with more is ended.
-    ByLooking(u64),
+    Looked(u64),
     /// The kernel refuses more; a tree that stays at its limit and goes on starting processes is ended.
-    ByKernel(u64),
+    Refused(u64),
+    /// The same, by a control group that counts what it refuses.
+    Counted(u64),
 }
 
 impl Watched {
@@ -200,12 +202,13 @@ pub(crate) fn split_limits(profile: &Profile, grounds: Grounds) -> Split {
     let mut most_processes = None;
     if group.is_some() {
         kernel.processes = None;
+        watched.processes = looked(asked.processes).map(Processes::Counted);
     } else if by_user {
         kernel.processes = asked.processes.map(|count| count.saturating_add(OF_THE_INIT));
-        watched.processes = looked(asked.processes).map(Processes::ByKernel);
+        watched.processes = looked(asked.processes).map(Processes::Refused);
     } else {
         most_processes = kernel.processes.take();
-        watched.processes = most_processes.map(Processes::ByLooking);
+        watched.processes = most_processes.map(Processes::Looked);
     }
     if profile.max_cpu_cores.is_some() {
         enforcement.extend(group.map(|group| ("cpu_cores", group.level())));
@@ -372,9 +375,9 @@ mod tests {
         );
         let by_kernel = Limits { processes: Some(9), ..none };
         let watched = |processes| Watched { processes: Some(processes), ..unwatched };
-        let by_looking = watched(Processes::ByLooking(7));
+        let by_looking = watched(Processes::Looked(7));
         let sampled = &["process_count partial: sampled every 10 to 200 ms"];
-        let kept = watched(Processes::ByKernel(7));
+        let kept = watched(Processes::Refused(7));
         check_limits("max_processes = 7", false, by_kernel, kept, &["process_count full"]);
         check_limits("max_processes = 7", true, none, by_looking, sampled);
         check_limits("max_processes = 7\nmode = \"host\"", false, none, by_looking, sampled);
@@ -393,8 +396,9 @@ mod tests {
         };
         let lines = "max_memory_mb = 9\nmax_processes = 7\nmax_cpu_cores = 1.5";
         let unwatched = Watched::default();
+        let crowd = Watched { processes: Some(Processes::Counted(7)), ..unwatched };
         let full = ["memory full", "process_count full", "cpu_cores full"];
-        check(lines, Group::Closed, unwatched, &full);
+        check(lines, Group::Closed, crowd, &full);
         let out = "memory partial: a process may move out of its control group";
         check("max_memory_mb = 9", Group::Open, unwatched, &[out]);
         let limits = group_limits(&profile(lines)).expect("because there are some");

@@ -23,6 +23,7 @@ const RESULT_KEYS: &[&str] = &[
     "profile",
     "warnings",
     "limit",
+    "limits_hit",
     "enforcement",
     "denials",
     "usage",

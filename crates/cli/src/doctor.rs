@@ -4,6 +4,7 @@ use crate::args::DoctorArgs;
 use crate::exit::Status;
 use crate::failure::Failure;
 use ringfence::executor::check_gateway;
+use ringfence::resource_limits::cgroup::Parent;
 use ringfence::sandbox::{Check, VERDICT, apparmor_profile, doctor as try_all};
 use serde_json::{Value, json};
 use std::env;
@@ -17,8 +18,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Status, Failure> {
         return print(&apparmor_profile(&program)).map(|()| Status::SUCCESS);
     }
     let mut checks = try_all();
-    // The verdict stays last.
-    checks.insert(checks.len().saturating_sub(1), check_gateway());
+    // The verdict stays the last row.
+    let last = checks.len().saturating_sub(1);
+    checks.splice(last..last, [check_gateway(), control_group()]);
     let full = checks.iter().any(|check| check.name == VERDICT && check.works);
     if args.json {
         print(&format!("{:#}\n", as_json(&checks)))?;
@@ -26,6 +28,25 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Status, Failure> {
     }
     print(&render(&checks))?;
     if full { Ok(Status::SUCCESS) } else { Err(Failure::NotFull) }
+}
+
+/// Whether runs get control groups of their own, when the config names none.
+fn control_group() -> Check {
+    let name = "control_group";
+    match Parent::find() {
+        Ok(parent) => {
+            let detail =
+                format!("limits of a tree by the kernel, below {}", parent.path().display());
+            Check { name, works: true, required: false, detail, remedy: None }
+        }
+        Err(error) => Check {
+            name,
+            works: false,
+            required: false,
+            detail: format!("limits of a tree by looking: {error}"),
+            remedy: Some(error.hint().to_owned()),
+        },
+    }
 }
 
 fn print(text: &str) -> Result<(), Failure> {

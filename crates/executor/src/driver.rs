@@ -15,7 +15,7 @@ use ringfence_output_capture::{Activity, Combined, LiveRedaction};
 use ringfence_policy::ReasonCode;
 use ringfence_resource_limits::cgroup::{Leaf, LeafEvents, LeafUsage};
 use ringfence_resource_limits::{
-    Death, Evidence, LimitHit, LimitedResource, Limits, Usage, attribute_death,
+    Death, Evidence, LimitHit, LimitedResource, Limits, Sample, Usage, attribute_death,
 };
 use ringfence_sandbox::{
     Backend, Denied, DeniedKind, Died, Enforcement, ExitStatus, Level, Report, Sandbox,
@@ -380,8 +380,8 @@ impl Driver {
         let now = Instant::now();
         // A tree that has just ended cannot be looked at, and need not be.
         let Ok((eyes, Ok(seen))) = looking.await else { return self.watch.give_up(now) };
-        let sample =
-            self.leaf.as_ref().map_or(seen.sample, |leaf| counted::sample(leaf, seen.sample));
+        let sample = Sample { memory_bytes: seen.memory, ..seen.sample };
+        let sample = self.leaf.as_ref().map_or(sample, |leaf| counted::sample(leaf, sample));
         self.seen.usage.observe(&sample);
         if look.tell && self.seen.status.is_none() {
             self.feed.push(EventKind::Usage(sample));

@@ -231,7 +231,7 @@ mod tests {
         let mut enforcement = Enforcement::default();
         enforcement.set("files", Level::Full);
         enforcement.set("network", Level::Full);
-        enforcement.set("memory", Level::Partial("sampled every 50 ms".into()));
+        enforcement.set("memory", Level::Partial("sampled every 10 to 200 ms".into()));
         let mut usage = Usage::default();
         usage.user_cpu = Duration::from_millis(12);
         usage.system_cpu = Duration::from_millis(5);
@@ -278,7 +278,7 @@ mod tests {
                 r#"{"run":"RUN","outcome":"exited","exit_code":0,"signal":null,"duration_ms":41,"#,
                 r#""backend":"linux_namespaces","profile":"build","warnings":[],"#,
                 r#""limit":null,"limits_hit":[],"#,
-                r#""enforcement":{"files":"full","network":"full","memory":"partial: sampled every 50 ms"},"#,
+                r#""enforcement":{"files":"full","network":"full","memory":"partial: sampled every 10 to 200 ms"},"#,
                 r#""denials":[{"kind":"file_write","target":"/etc/hosts","reason_code":"file_write_denied","count":1,"allow":"--rw /etc/hosts","source":"stderr"}],"#,
                 r#""usage":{"user_cpu_ms":12,"system_cpu_ms":5,"peak_memory_bytes":9437184,"processes":3,"peak_processes":2,"read_bytes":4096,"written_bytes":8192,"voluntary_switches":7,"involuntary_switches":1},"#,
                 r#""stdout":{"bytes":120,"kept_bytes":120,"redactions":1,"dropped_bytes":0,"text":"…"},"#,

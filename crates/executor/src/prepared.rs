@@ -66,7 +66,7 @@ impl Prepared {
         Ok(Self {
             base,
             outlet,
-            spec: spec::sandbox_spec(&profile, environment.homes()),
+            spec: spec::sandbox_spec(&profile, environment.homes(), environment.memory()),
             real_root,
             redaction,
             states: states(&environment),

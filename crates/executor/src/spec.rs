@@ -16,13 +16,17 @@ use ringfence_sandbox::{
 use crate::outlet;
 
 /// What the sandbox must do for a profile. `homes` are the directories below which credential
-/// stores are hidden.
-pub(crate) fn sandbox_spec(profile: &Profile, homes: Vec<PathBuf>) -> SandboxSpec {
+/// stores are hidden; `memory` is what the machine has.
+pub(crate) fn sandbox_spec(
+    profile: &Profile,
+    homes: Vec<PathBuf>,
+    memory: Option<u64>,
+) -> SandboxSpec {
     let host = profile.mode == Mode::Host;
     SandboxSpec {
         confinement: if host { Confinement::Host } else { Confinement::Sandbox },
         strict: profile.isolation == Isolation::Strict,
-        files: if host { Files::Inherit } else { files(profile, homes) },
+        files: if host { Files::Inherit } else { files(profile, homes, memory) },
         network: match profile.network_mode {
             _ if host => Network::Inherit,
             NetworkMode::Deny => Network::Deny,
@@ -40,7 +44,7 @@ pub(crate) fn sandbox_spec(profile: &Profile, homes: Vec<PathBuf>) -> SandboxSpe
     }
 }
 
-fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
+fn files(profile: &Profile, homes: Vec<PathBuf>, memory: Option<u64>) -> Files {
     let writable = match profile.fs_mode {
         FsMode::Inherit => return Files::Inherit,
         FsMode::WorkspaceRwScoped => profile.writable_paths.clone(),
@@ -64,7 +68,15 @@ fn files(profile: &Profile, homes: Vec<PathBuf>) -> Files {
             ringfence_config::ReadScope::Host => ReadScope::Host,
         },
         overlay: None,
+        private_size: private_size(profile, memory),
     })
+}
+
+/// What lies in private directories lies in memory, and is none of any process: so it has the limit of memory, or of
+/// storage, whichever is less. `None` when the sandbox's own measure, a quarter of the machine, is less than both.
+fn private_size(profile: &Profile, memory: Option<u64>) -> Option<u64> {
+    let least = profile.max_disk.into_iter().chain(profile.max_memory).min()?;
+    (memory.is_none_or(|memory| least < memory / 4)).then_some(least)
 }
 
 /// How often a tree is looked at. See [`ringfence_resource_limits::pace()`].
@@ -108,9 +120,11 @@ pub(crate) struct Watched {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Processes {
     /// Whoever looks: a tree with more is ended.
-    ByLooking(u64),
+    Looked(u64),
     /// The kernel refuses more; a tree that stays at its limit and goes on starting processes is ended.
-    ByKernel(u64),
+    Refused(u64),
+    /// The same, by a control group that counts what it refuses.
+    Counted(u64),
 }
 
 impl Watched {
@@ -192,12 +206,13 @@ pub(crate) fn split_limits(profile: &Profile, grounds: Grounds) -> Split {
     let mut most_processes = None;
     if group.is_some() {
         kernel.processes = None;
+        watched.processes = looked(asked.processes).map(Processes::Counted);
     } else if by_user {
         kernel.processes = asked.processes.map(|count| count.saturating_add(OF_THE_INIT));
-        watched.processes = looked(asked.processes).map(Processes::ByKernel);
+        watched.processes = looked(asked.processes).map(Processes::Refused);
     } else {
         most_processes = kernel.processes.take();
-        watched.processes = most_processes.map(Processes::ByLooking);
+        watched.processes = most_processes.map(Processes::Looked);
     }
     if profile.max_cpu_cores.is_some() {
         enforcement.extend(group.map(|group| ("cpu_cores", group.level())));
@@ -273,7 +288,8 @@ mod tests {
     }
 
     fn check_spec(lines: &str, expect: SandboxSpec) {
-        assert_eq!(sandbox_spec(&profile(lines), paths(&["/home/user"])), expect, "{lines}");
+        let got = sandbox_spec(&profile(lines), paths(&["/home/user"]), Some(1 << 34));
+        assert_eq!(got, expect, "{lines}");
     }
 
     #[test]
@@ -290,6 +306,14 @@ mod tests {
         };
         check_spec("", default.clone());
         check_spec("isolation = \"strict\"", SandboxSpec { strict: true, ..default.clone() });
+        for lines in
+            ["max_memory_mb = 64", "max_disk_mb = 64", "max_disk_mb = 64\nmax_memory_mb = 99"]
+        {
+            let writable = paths(&["/work"]);
+            let view = FileView { private_size: Some(64 << 20), writable, ..view.clone() };
+            check_spec(lines, SandboxSpec { files: Files::View(view), ..default.clone() });
+        }
+        check_spec("max_memory_mb = 8192", default.clone());
         check_spec(
             "fs_mode = \"inherit\"\nnetwork_mode = \"inherit\"",
             SandboxSpec { files: Files::Inherit, network: Network::Inherit, ..default.clone() },
@@ -355,9 +379,9 @@ mod tests {
         );
         let by_kernel = Limits { processes: Some(9), ..none };
         let watched = |processes| Watched { processes: Some(processes), ..unwatched };
-        let by_looking = watched(Processes::ByLooking(7));
+        let by_looking = watched(Processes::Looked(7));
         let sampled = &["process_count partial: sampled every 10 to 200 ms"];
-        let kept = watched(Processes::ByKernel(7));
+        let kept = watched(Processes::Refused(7));
         check_limits("max_processes = 7", false, by_kernel, kept, &["process_count full"]);
         check_limits("max_processes = 7", true, none, by_looking, sampled);
         check_limits("max_processes = 7\nmode = \"host\"", false, none, by_looking, sampled);
@@ -376,8 +400,9 @@ mod tests {
         };
         let lines = "max_memory_mb = 9\nmax_processes = 7\nmax_cpu_cores = 1.5";
         let unwatched = Watched::default();
+        let crowd = Watched { processes: Some(Processes::Counted(7)), ..unwatched };
         let full = ["memory full", "process_count full", "cpu_cores full"];
-        check(lines, Group::Closed, unwatched, &full);
+        check(lines, Group::Closed, crowd, &full);
         let out = "memory partial: a process may move out of its control group";
         check("max_memory_mb = 9", Group::Open, unwatched, &[out]);
         let limits = group_limits(&profile(lines)).expect("because there are some");

@@ -95,8 +95,8 @@ impl Watch {
         }
         let at_most = match self.limits.processes {
             // One more than what may be is enough to know; what the kernel keeps is never more.
-            Some(Processes::ByLooking(limit)) => limit.saturating_add(1),
-            Some(Processes::ByKernel(_)) | None => MOST_PROCESSES,
+            Some(Processes::Looked(limit)) => limit.saturating_add(1),
+            _ => MOST_PROCESSES,
         };
         let scope = Scope { at_most, descriptors: self.limits.open_files.is_some() };
         let eyes = self.eyes.take_if(|_| tell || look)?;
@@ -131,7 +131,11 @@ impl Watch {
 
     /// Nine tenths of what may be count as all: those who are refused end, and others take their places.
     fn note_crowd(&mut self, seen: &Seen, now: Instant) {
-        let Some(Processes::ByKernel(limit)) = self.limits.processes else { return };
+        let (Some(Processes::Refused(limit)) | Some(Processes::Counted(limit))) =
+            self.limits.processes
+        else {
+            return;
+        };
         if seen.sample.threads < limit - limit / 10 {
             self.crowd = None;
             return;
@@ -156,13 +160,15 @@ impl Watch {
         let (allowed, used) = (cpu_time.map(whole_millis), whole_millis(sample.cpu()));
         let tolerance = whole_millis(CPU_TOLERANCE) - 1;
         let crowd = || match processes? {
-            Processes::ByLooking(limit) => {
+            Processes::Looked(limit) => {
                 let (observed, program) = (sample.threads, sample.commonest);
                 over(LimitedResource::Processes, Some(limit), observed, 0, program)
             }
-            Processes::ByKernel(limit) => self.overcrowded(limit, now).then(|| {
-                sampled(LimitedResource::Processes, limit, sample.threads, sample.commonest)
-            }),
+            Processes::Refused(limit) | Processes::Counted(limit) => {
+                self.overcrowded(limit, now).then(|| {
+                    sampled(LimitedResource::Processes, limit, sample.threads, sample.commonest)
+                })
+            }
         };
         over(LimitedResource::Memory, most, *memory, 0, sample.largest)
             .or_else(crowd)
@@ -182,7 +188,7 @@ impl Watch {
                 sampled(LimitedResource::OpenFiles, limit, open, Some(name))
             });
         let processes = match self.limits.processes {
-            Some(Processes::ByKernel(limit)) if seen.sample.threads >= limit => {
+            Some(Processes::Refused(limit)) if seen.sample.threads >= limit => {
                 let (observed, name) = (seen.sample.threads, seen.sample.commonest);
                 Some(sampled(LimitedResource::Processes, limit, observed, name))
             }
@@ -220,7 +226,7 @@ impl Eyes {
 impl Processes {
     fn limit(self) -> u64 {
         match self {
-            Self::ByLooking(limit) | Self::ByKernel(limit) => limit,
+            Self::Looked(limit) | Self::Refused(limit) | Self::Counted(limit) => limit,
         }
     }
 }
@@ -307,7 +313,7 @@ mod tests {
 
     #[test]
     fn limits_are_looked_at_more_often() {
-        let limits = Watched { processes: Some(Processes::ByLooking(4)), ..NONE };
+        let limits = Watched { processes: Some(Processes::Looked(4)), ..NONE };
         let looks =
             [(9, None), (10, Some(false)), (19, None), (20, Some(false)), (1000, Some(true))];
         check_due(limits, &looks);
@@ -331,10 +337,10 @@ mod tests {
             assert_eq!(got, expect);
         };
         check(NONE, 1_000_000, 1_000_000, None);
-        let processes = Watched { processes: Some(Processes::ByLooking(4)), ..NONE };
+        let processes = Watched { processes: Some(Processes::Looked(4)), ..NONE };
         check(processes, 4, 0, None);
         check(processes, 5, 0, Some(("processes", 4, 5)));
-        check(Watched { processes: Some(Processes::ByKernel(4)), ..NONE }, 9, 0, None);
+        check(Watched { processes: Some(Processes::Refused(4)), ..NONE }, 9, 0, None);
         let cpu = Watched { cpu_time: Some(Duration::from_secs(2)), ..NONE };
         check(cpu, 9, 2999, None);
         check(cpu, 9, 3000, Some(("cpu", 2000, 3000)));
@@ -348,7 +354,7 @@ mod tests {
     /// (ms, processes, born since) of looks, and whether the last one ends the tree.
     fn check_crowd(looks: &[(u64, u64, u64)], expect: bool) {
         let start = Instant::now();
-        let limits = Watched { processes: Some(Processes::ByKernel(100)), ..NONE };
+        let limits = Watched { processes: Some(Processes::Refused(100)), ..NONE };
         let mut watch = watch(start, limits);
         let mut over = false;
         for &(ms, threads, births) in looks {
@@ -371,7 +377,7 @@ mod tests {
     #[test]
     fn limits_that_are_used_up_are_told() {
         let limits =
-            Watched { processes: Some(Processes::ByKernel(9)), open_files: Some(16), ..NONE };
+            Watched { processes: Some(Processes::Refused(9)), open_files: Some(16), ..NONE };
         let watch = watch(Instant::now(), limits);
         let check = |threads, open: Option<u64>, expect: &[&str]| {
             let descriptors = open.map(|open| (open, ProgramName::default()));

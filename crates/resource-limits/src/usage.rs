@@ -16,8 +16,9 @@ pub struct Usage {
     ///
     /// # Caveats
     ///
-    /// The larger of two lower bounds: the peak of the largest single process, as `wait4(2)` tells
-    /// it, and the largest sum over the tree that a [`Sample`] happened to see.
+    /// In a control group the kernel counted. Else the larger of two numbers: the peak of the largest single
+    /// process, as `wait4(2)` tells it, and the largest sum over the tree that a [`Sample`] happened to see, in
+    /// which pages that several processes share count for each.
     pub peak_memory_bytes: u64,
     /// Processes and threads that were started, the command included; `None` when nobody counted.
     pub processes: Option<u64>,

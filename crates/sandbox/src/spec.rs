@@ -128,6 +128,8 @@ pub struct FileView {
     pub protected: Vec<PathBuf>,
     /// Home directories below which the built-in list of credential stores is hidden.
     pub homes: Vec<PathBuf>,
+    /// Space of all private directories together, in bytes. Default: a quarter of the machine's memory.
+    pub private_size: Option<u64>,
     /// How much of the host's tree can be seen.
     pub scope: ReadScope,
     /// Changes to the workspace go to this layer.

@@ -36,6 +36,64 @@ plain() {
     fi
 }
 
+# Where a control group is delegated the kernel keeps the limits of a tree and says so; elsewhere it is looked at.
+limit() {
+    $as "$bin/ringfence" run --json "$@" >/tmp/said 2>/tmp/told
+    [ "$holds" != refused ] || return 0
+    grep -q "\"limit\":{\"resource\":\"$resource\",\"reason_code\":\"${resource}_limit_exceeded\"" /tmp/said &&
+        grep -q "\"evidence\":\"$evidence\"" /tmp/said
+}
+
+memory() {
+    resource=memory
+    limit --memory 64MiB --timeout 60s -- dd if=/dev/zero of=/dev/null bs=300M count=1000 &&
+        { [ "$holds" = refused ] || grep -q "\"memory\":\"$kept" /tmp/said; }
+}
+
+# A parent that goes on as if nothing had happened.
+grandchild() {
+    resource=memory
+    limit --memory 64MiB --timeout 60s -- sh -c \
+        'sh -c "dd if=/dev/zero of=/dev/null bs=300M count=1000" & wait; exit 0'
+}
+
+forks() {
+    resource=processes
+    limit --pids 12 --timeout 60s -- sh -c 'i=0; while [ $i -lt 40 ]; do sleep 60 & i=$((i+1)); done; wait'
+}
+
+cores() {
+    $as "$bin/ringfence" run --json --cpus 0.5 -- true >/tmp/said 2>/tmp/told
+    run=$?
+    if [ "$evidence" = cgroup ]; then
+        [ $run = 0 ] && grep -q '"cpu_cores":"full"' /tmp/said
+    else
+        [ $run = 125 ] && grep -q 'control group' /tmp/told
+    fi
+}
+
+# Nothing of a run is left in the hierarchy, but the seat of nobody.
+tidy() {
+    find /sys/fs/cgroup -type d -name 'ringfence-*' >/tmp/said 2>/tmp/told
+    [ ! -s /tmp/said ]
+}
+
+# A supervisor that is killed leaves its group; the next one removes it.
+swept() {
+    [ "$evidence" = cgroup ] && [ "$holds" != refused ] || return 0
+    $as "$bin/ringfence" run -c 'sleep 600' >/tmp/said 2>/tmp/told &
+    killed=$!
+    tries=0
+    until find /sys/fs/cgroup -type d -name 'ringfence-0*' | grep -q . || [ $tries = 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    [ $tries -lt 100 ] || echo "no group was made" >>/tmp/told
+    kill -KILL $killed
+    wait $killed 2>/dev/null
+    [ $tries -lt 100 ] && $as "$bin/ringfence" run -c 'true' >/tmp/said 2>/tmp/told && tidy
+}
+
 doctor() {
     $as "$bin/ringfence" doctor >/tmp/said 2>/tmp/told
     [ $? -le 125 ] && grep -q user_namespaces /tmp/said && grep -q landlock /tmp/said
@@ -47,6 +105,12 @@ for as in "" "setpriv --reuid=ringfence-test --regid=ringfence-test --clear-grou
     check "run --json, as ${who:-root}" run
     check "run, as ${who:-root}" plain
     check "doctor, as ${who:-root}" doctor
+    check "the limit of memory, as ${who:-root}" memory
+    check "the limit of memory for a grandchild, as ${who:-root}" grandchild
+    check "the limit of processes, as ${who:-root}" forks
+    check "cores, as ${who:-root}" cores
+    check "no group of a killed supervisor, as ${who:-root}" swept
+    check "no group of a run, as ${who:-root}" tidy
 done
 cat /tmp/said
 echo "suite: $passed passed, $failed failed, 0 skipped"

@@ -85,7 +85,14 @@ const MATRIX: &[Entry] = &[
         short: false,
     },
     Entry {
-        kernels: BOTH,
+        kernels: &["6.12"],
+        variant: Variant { cgroup: "undelegated", ..ORDINARY },
+        holds: "linux_namespaces",
+        probes: false,
+        short: true,
+    },
+    Entry {
+        kernels: &["6.1"],
         variant: Variant { cgroup: "undelegated", ..ORDINARY },
         holds: "linux_namespaces",
         probes: false,
@@ -210,7 +217,13 @@ fn listen(
 fn script(series: &str, entry: &Entry, options: &Options, programs: &Path) -> String {
     let first = include_str!("first-words.sh");
     let programs = quoted(&programs.to_string_lossy());
-    let mut text = format!("programs={programs}\nholds={}\n{first}", entry.holds);
+    let (evidence, kept) = match entry.variant.cgroup {
+        "delegated" => ("cgroup", "full"),
+        _ => ("sampled", "partial: sampled"),
+    };
+    let holds = entry.holds;
+    let mut text =
+        format!("programs={programs}\nholds={holds}\nevidence={evidence}\nkept='{kept}'\n{first}");
     let degraded = entry.variant.no_namespaces;
     if entry.probes && (options.all || !degraded) {
         let mut only: String =

@@ -110,3 +110,65 @@ async fn the_memory_limit_is_one_of_the_tree_and_is_named() {
         assert_eq!((outcome.outcome, outcome.limit), (OutcomeKind::Exited, None));
     }
 }
+
+#[tokio::test]
+async fn what_hampers_without_ending_is_listed() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_open_files = 12\nmax_output_mb = 0");
+        let line = "exec 3< /dev/null 4< /dev/null 5< /dev/null 6< /dev/null 7< /dev/null; \
+                    exec 8< /dev/null 9< /dev/null 10< /dev/null 11< /dev/null; \
+                    n=0; while [ $n -lt 200000 ]; do n=$((n+1)); done; echo x";
+        let outcome = bench.run(&format!("exec bash -c '{line}'")).await;
+        assert_eq!(outcome.outcome, OutcomeKind::Exited, "{mode:?}: {outcome:?}");
+        let listed: Vec<_> = outcome.limits_hit.iter().map(|hit| hit.resource.as_str()).collect();
+        assert_eq!(listed, ["open_files", "output"], "{mode:?}: {outcome:?}");
+        assert_eq!(outcome.limit.as_ref(), outcome.limits_hit.first());
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_that_a_limit_ends_is_named_though_the_command_succeeds() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_file_size_mb = 1");
+        let orphan = "(dd if=/dev/zero of=big bs=65536 count=100 2> /dev/null & echo $! > pid)";
+        let gone = "while kill -0 $(cat pid) 2> /dev/null; do :; done";
+        let outcome = bench.run(&format!("{orphan}; {gone}; exit 0")).await;
+        assert_eq!(outcome.exit_code, Some(0), "{mode:?}: {outcome:?}");
+        let limit = outcome.limit.expect("because the kernel ended dd by it");
+        assert_eq!((limit.resource, limit.ended_command), (LimitedResource::FileSize, false));
+        assert_eq!(limit.program.as_deref(), Some("dd"), "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn usage_is_that_of_the_whole_tree() {
+    for mode in modes() {
+        let bench = Bench::new(mode);
+        let burn = "n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done";
+        let daemon = format!("(sh -c '{burn}; echo done > end' &)");
+        let outcome = bench.run(&format!("{daemon}; while [ ! -e end ]; do :; done")).await;
+        assert!(outcome.success(), "{mode:?}: {outcome:?}");
+        let usage = outcome.usage;
+        assert!(usage.user_cpu.as_millis() > 0 && usage.peak_memory_bytes > 0, "{usage:?}");
+        assert!(usage.voluntary_switches + usage.involuntary_switches > 0, "{usage:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_share_of_cores_is_kept_or_refused() {
+    for mode in modes() {
+        let bench = Bench::new(mode).profile("max_cpu_cores = 0.5");
+        match ringfence_executor::spawn(bench.shell("echo ran")) {
+            Ok(run) => {
+                let outcome = crate::support::in_time(run.wait()).await;
+                let outcome = outcome.expect("because the command was started");
+                let level = outcome.enforcement.iter().find(|(name, _)| *name == "cpu_cores");
+                assert!(level.is_some(), "{mode:?}: {outcome:?}");
+            }
+            Err(error) => {
+                assert!(matches!(error, ringfence_executor::RunError::NoGroup { .. }), "{error}");
+                assert!(error.hint().is_some_and(|hint| hint.contains("cgroup_parent")));
+            }
+        }
+    }
+}

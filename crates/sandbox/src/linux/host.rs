@@ -89,6 +89,8 @@ pub(crate) struct Written {
 /// What a plan depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Host {
+    /// Space of all private directories together, in bytes.
+    pub(crate) private_size: Option<u64>,
     /// The caller is the super-user.
     pub(crate) root: bool,
     /// The caller has `CAP_SYS_ADMIN`; asked for without a sandbox only.
@@ -200,6 +202,7 @@ impl Host {
     }
 
     fn look_at_view(&mut self, view: &FileView, spec: &SandboxSpec) -> Result<(), SandboxError> {
+        self.private_size = view.private_size;
         let any_socket = spec.unix_sockets == UnixSockets::Inherit;
         let private = PRIVATE.iter().filter(|path| !any_socket || **path != "/run");
         self.private = private.filter_map(|path| own_directory(Path::new(path))).collect();

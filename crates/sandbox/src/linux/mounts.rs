@@ -252,7 +252,9 @@ impl<'h> Builder<'h> {
     /// A file system in memory, and what `/dev` has beside devices.
     fn furnish(&mut self) {
         let into = self.slot();
-        let options = vec![("size", PRIVATE_SIZE.to_owned()), ("mode", "0755".to_owned())];
+        let size = self.host.private_size.map(|bytes| bytes.to_string());
+        let size = size.unwrap_or_else(|| PRIVATE_SIZE.to_owned());
+        let options = vec![("size", size), ("mode", "0755".to_owned())];
         self.steps.push(Step::NewFs { into, kind: "tmpfs", options, attributes: PLAIN });
         self.attach(into, Path::new(BASE));
         self.directory(DEV, 0o755);

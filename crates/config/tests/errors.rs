@@ -108,7 +108,7 @@ fn syntax_and_kinds() {
 fn values_without_meaning() {
     check(
         "[profiles.a]\nmax_open_files = 0",
-        "ringfence.toml:2:17: profiles.a.max_open_files: 0 is out of range",
+        "ringfence.toml:2:18: profiles.a.max_open_files: 0 is out of range",
         "write a number from 1 to",
     );
     check(

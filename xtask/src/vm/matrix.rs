@@ -217,13 +217,15 @@ fn listen(
 fn script(series: &str, entry: &Entry, options: &Options, programs: &Path) -> String {
     let first = include_str!("first-words.sh");
     let programs = quoted(&programs.to_string_lossy());
-    let (evidence, kept) = match entry.variant.cgroup {
-        "delegated" => ("cgroup", "full"),
-        _ => ("sampled", "partial: sampled"),
+    // Root may use what is delegated to nobody.
+    let (root, user) = match entry.variant.cgroup {
+        "delegated" => ("cgroup", "cgroup"),
+        "undelegated" => ("cgroup", "sampled"),
+        _ => ("sampled", "sampled"),
     };
     let holds = entry.holds;
     let mut text =
-        format!("programs={programs}\nholds={holds}\nevidence={evidence}\nkept='{kept}'\n{first}");
+        format!("programs={programs}\nholds={holds}\nby_root={root}\nby_user={user}\n{first}");
     let degraded = entry.variant.no_namespaces;
     if entry.probes && (options.all || !degraded) {
         let mut only: String =

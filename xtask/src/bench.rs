@@ -10,6 +10,8 @@ mod flight;
 mod gateway;
 #[cfg(feature = "measure")]
 mod latency;
+#[cfg(feature = "measure")]
+mod work;
 
 /// Measures and prints.
 ///
@@ -47,7 +49,12 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
 /// When a command that is measured fails.
 #[cfg(feature = "measure")]
 pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
+    let (work, args) = match args {
+        [what, rest @ ..] if what == "work" => (true, rest),
+        _ => (false, args),
+    };
     let runs = match args {
+        [] if work => 15,
         [] => 300,
         [flag, what, port] if flag == "--client" => {
             return gateway::client(what, port).map(|()| true);
@@ -55,13 +62,17 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
         [flag, runs] if flag == "--runs" => {
             runs.parse().map_err(|error| format!("--runs: {error}"))?
         }
-        _ => return Err("usage: cargo xtask bench [--runs N]".to_owned()),
+        _ => return Err("usage: cargo xtask bench [work] [--runs N]".to_owned()),
     };
     let directory = std::env::temp_dir().join(format!("ringfence-bench-{}", std::process::id()));
     std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let measured =
-        latency::measure(runs, &directory).and_then(|()| flight::measure(runs, &directory));
-    let measured = measured.and_then(|()| gateway::measure(&directory));
+    let measured = if work {
+        work::measure(runs, &directory)
+    } else {
+        latency::measure(runs, &directory)
+            .and_then(|()| flight::measure(runs, &directory))
+            .and_then(|()| gateway::measure(&directory))
+    };
     std::fs::remove_dir_all(&directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     measured.map(|()| true)

@@ -4,7 +4,6 @@ use crate::args::{CommandArgs, PlaceArgs, RunArgs, StdinArg};
 use crate::failure::Failure;
 use crate::secrets;
 use ringfence::config::{Config, Environment, Search};
-use ringfence::sandbox::Trace;
 use ringfence::{RunBuilder, Runner, Stdin};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -54,7 +53,10 @@ pub(crate) fn apply(
             None => run.pass_env(name),
         };
     }
-    Ok(if args.trace { run.trace(Trace::Reads) } else { run })
+    Ok(match args.trace {
+        Some(trace) => run.trace(trace.into()),
+        None => run,
+    })
 }
 
 fn stdin(args: &RunArgs) -> Stdin {

@@ -1,7 +1,7 @@
 //! What a command says on standard error about things it was refused.
 //!
-//! Not every refusal is told by the kernel: reads are not, unless they are traced, and in a nested
-//! sandbox nothing is. Then the last lines of standard error are looked at, for the handful of
+//! Not every refusal is told by the kernel: redirections and reads are not, unless they are traced,
+//! and in a nested sandbox nothing is. Then the last lines of standard error are looked at, for the handful of
 //! ways in which programs put these errors into words. A line is only believed when the sandbox
 //! would refuse just that path, so a file that is refused by its own mode is not mistaken for one.
 
@@ -44,16 +44,17 @@ impl Tail {
 /// The refusals that a command complained of and that this sandbox would make.
 pub(crate) fn believed(tail: &Tail, sandbox: &Sandbox, cwd: &Path) -> Vec<Denial> {
     let text = tail.text();
-    let refused = |(kind, word): (Complaint, &str)| {
+    let refused = |line: &str| {
+        let (kind, word) = complaint(line)?;
         let path = lexically(&cwd.join(word));
         let denied = match kind {
             Complaint::ReadOnly if !sandbox.lets_write(&path) => DeniedKind::FileWrite,
             Complaint::Permission if sandbox.hides(&path) => DeniedKind::FileRead,
             _ => return None,
         };
-        Some(denials::from_stderr(denied, path.display().to_string()))
+        Some(denials::from_stderr(denied, path.display().to_string(), program(line)))
     };
-    text.lines().filter_map(complaint).filter_map(refused).collect()
+    text.lines().filter_map(refused).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,19 +76,32 @@ fn complaint(line: &str) -> Option<(Complaint, &str)> {
     let (at, kind) = TEXTS.iter().find_map(|(text, kind)| Some((lower.find(text)?, *kind)))?;
     // The program says its own name first, so of several paths before the error the last is meant.
     let (before, after) = line.split_at(at);
-    let path = quoted(line).or_else(|| bare(before).last()).or_else(|| bare(after).next())?;
+    let has_slash = |word: &&str| word.contains('/');
+    let path = (quoted(line).filter(has_slash).last())
+        .or_else(|| bare(before).filter(has_slash).last())
+        .or_else(|| bare(after).find(has_slash))
+        .or_else(|| quoted(line).last())
+        .or_else(|| bare(before).last())?;
     Some((kind, path))
 }
 
-fn quoted(line: &str) -> Option<&str> {
-    let inside = line.split(['\'', '"', '`', '‘', '’', '“', '”']).skip(1).step_by(2);
-    inside.filter(|word| word.contains('/')).last()
+/// The program that complains, where the line begins with its name, as those of all shells do.
+fn program(line: &str) -> Option<String> {
+    let (first, _) = line.split_once(':')?;
+    let name = first.rsplit('/').next().unwrap_or(first);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    let is_name = !name.is_empty() && name.chars().all(plain) && !name.ends_with("Error");
+    is_name.then(|| name.to_owned())
 }
 
-/// What stands between blanks and may be a path, without the punctuation around it.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split(['\'', '"', '`', '‘', '’', '“', '”']).skip(1).step_by(2)
+}
+
+/// What stands between blanks, without the punctuation around it.
 fn bare(text: &str) -> impl Iterator<Item = &str> {
     let around = |c: char| matches!(c, ':' | ',' | ';' | '(' | ')' | '[' | ']');
-    text.split_whitespace().map(move |word| word.trim_matches(around)).filter(|w| w.contains('/'))
+    text.split_whitespace().map(move |word| word.trim_matches(around)).filter(|w| !w.is_empty())
 }
 
 /// Without `.` and `..`, as far as the text says.
@@ -129,7 +143,19 @@ mod tests {
             Some((permission, "./.aws")),
         );
         check("/bin/bash: line 1: /etc/x: Read-only file system", Some((read_only, "/etc/x")));
+        check("sh: 1: cannot create hosts: Read-only file system", Some((read_only, "hosts")));
+        check("touch: cannot touch 'a b': Read-only file system", Some((read_only, "a b")));
         check("all is well with /etc/hosts", None);
+    }
+
+    #[test]
+    fn programs_say_who_they_are() {
+        let check = |line, expect: Option<&str>| assert_eq!(program(line).as_deref(), expect);
+        check("sh: 1: cannot create /etc/x: Read-only file system", Some("sh"));
+        check("/bin/bash: line 1: /etc/x: Read-only file system", Some("bash"));
+        check("PermissionError: [Errno 13] Permission denied: '/home/u/.netrc'", None);
+        check("Error: EROFS: read-only file system, open '/etc/x'", None);
+        check("it is read-only: /etc/x", None);
     }
 
     #[test]

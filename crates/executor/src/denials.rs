@@ -154,9 +154,9 @@ pub(crate) fn undone(path: &[u8], redact: impl Fn(&[u8]) -> String) -> Denial {
 }
 
 /// A complaint on standard error about something the sandbox refuses.
-pub(crate) fn from_stderr(kind: DeniedKind, target: String) -> Denial {
+pub(crate) fn from_stderr(kind: DeniedKind, target: String, program: Option<String>) -> Denial {
     let allow = allow(kind, &target);
-    Denial { allow, source: DenialSource::Stderr, ..new(kind, target) }
+    Denial { allow, program, source: DenialSource::Stderr, ..new(kind, target) }
 }
 
 fn new(kind: DeniedKind, target: String) -> Denial {
@@ -192,6 +192,7 @@ fn allow(kind: DeniedKind, target: &str) -> Option<String> {
         DeniedKind::Network if target.ends_with(":53") => {
             "--allow HOST (a name was to be resolved), or --net inherit".to_owned()
         }
+        DeniedKind::Network if !target.contains(':') => "--net inherit".to_owned(),
         DeniedKind::Network => format!("--allow {target}, or --net inherit"),
         DeniedKind::UnixSocket => format!("unix_sockets = [\"{target}\"]"),
         _ => return None,
@@ -248,6 +249,7 @@ mod tests {
         check(DeniedKind::FileWrite, "/a b'c", Some(r"--rw '/a b'\''c'"));
         check(DeniedKind::FileRead, "/home/u/.netrc", Some("--ro /home/u/.netrc"));
         check(DeniedKind::Network, "10.1.2.3:80", Some("--allow 10.1.2.3:80, or --net inherit"));
+        check(DeniedKind::Network, "AF_NETLINK", Some("--net inherit"));
         check(
             DeniedKind::Network,
             "10.0.0.2:53",

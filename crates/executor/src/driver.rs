@@ -254,11 +254,9 @@ impl Driver {
     /// What the kernel did not tell of, the command may have.
     fn hear_complaints(&mut self) {
         let About { sandbox, cwd, .. } = &self.about;
-        for denial in complaints::believed(&self.tail, sandbox, cwd) {
-            if !self.seen.denials.knows(&denial.kind, &denial.target) {
-                self.announce_denial(denial);
-            }
-        }
+        let mut complaints = complaints::believed(&self.tail, sandbox, cwd);
+        complaints.retain(|denial| !self.seen.denials.knows(&denial.kind, &denial.target));
+        complaints.into_iter().for_each(|denial| self.announce_denial(denial));
     }
 
     fn announce_denial(&mut self, denial: Denial) {
@@ -367,9 +365,7 @@ impl Driver {
         if self.deadlines.cause().is_none() {
             self.announce_limit(limit);
         }
-        if kind != OutcomeKind::Exited || exit_code != Some(0) {
-            self.hear_complaints();
-        }
+        self.hear_complaints();
         let (denials, more) = self.seen.denials.take();
         if more > 0 {
             warnings.push(format!("{more} further refusals are not listed"));

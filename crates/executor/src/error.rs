@@ -171,6 +171,9 @@ impl RunError {
             Self::SetUp { .. } => Some("see `ringfence doctor`".to_owned()),
             Self::StdinDirectory { .. } => Some("give a file, or `null`".to_owned()),
             Self::Cwd { .. } => Some("create it, or give another with `--cwd`".to_owned()),
+            Self::State(_) => {
+                Some("set `XDG_STATE_HOME` to a directory of yours that can be written".to_owned())
+            }
             Self::InitKilled => {
                 Some("look for the out-of-memory killer in the kernel's log".into())
             }

@@ -225,6 +225,7 @@ mod tests {
             EventKind::SandboxDenied(crate::denials::from_stderr(
                 ringfence_sandbox::DeniedKind::FileRead,
                 "/etc/shadow".into(),
+                None,
             )),
             r#"{"ts_ms":1700,"event":"sandbox_denied","kind":"file_read","target":"/etc/shadow","reason_code":"file_read_denied","count":1,"allow":"--ro /etc/shadow","source":"stderr"}"#,
         );

@@ -218,6 +218,7 @@ mod tests {
             denials: vec![crate::denials::from_stderr(
                 ringfence_sandbox::DeniedKind::FileWrite,
                 "/etc/hosts".into(),
+                None,
             )],
             network: None,
             changes: None,

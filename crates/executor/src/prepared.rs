@@ -190,7 +190,7 @@ impl Prepared {
 }
 
 /// What would loosen the next run if the command could write it: the config in use, every place
-/// where one is looked for, and what ringfence keeps of its runs.
+/// where one is looked for, what ringfence keeps of its runs, and this program.
 fn own_files(
     profile: &Profile,
     source: Option<PathBuf>,
@@ -199,7 +199,15 @@ fn own_files(
     let upwards = profile.workspace.ancestors().map(|dir| dir.join(ringfence_config::FILE_NAME));
     let homes = [environment.config_home(), environment.state_home()];
     let homes = homes.into_iter().flatten().map(|home| home.join("ringfence"));
-    source.into_iter().chain(upwards).chain(homes).collect()
+    source.into_iter().chain(upwards).chain(homes).chain(own_program()).collect()
+}
+
+/// The program that runs now; not one with another name, which could be changed by that. Cargo
+/// gives two to what it builds, so ringfence can be built within ringfence.
+fn own_program() -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let program = std::env::current_exe().ok()?;
+    (program.metadata().ok()?.nlink() == 1).then_some(program)
 }
 
 /// The user's own place, and for a home that cannot be written one in `/tmp`; both are used only

@@ -119,7 +119,7 @@ pub enum DeniedKind {
     FileWrite,
     /// Reading a file or directory.
     FileRead,
-    /// A connection over a network; the target is `ADDRESS:PORT`, or `AF_INET` or `AF_INET6`
+    /// A connection over a network; the target is `ADDRESS:PORT`, or the family (`AF_INET`)
     /// where no such socket may be made at all.
     Network,
     /// A connection to a Unix socket; the target is its path, or `@NAME`.
@@ -269,6 +269,7 @@ fn destination(address: &[u8]) -> String {
     match (target, i32::from(family)) {
         (Some(target), _) => target.to_string(),
         (None, libc::AF_INET) => "AF_INET".to_owned(),
+        (None, libc::AF_NETLINK) => "AF_NETLINK".to_owned(),
         (None, libc::AF_INET6) => "AF_INET6".to_owned(),
         (None, other) => format!("address family {other}"),
     }
@@ -312,6 +313,7 @@ mod tests {
         six[23] = 1;
         check(&six, "[::1]:443");
         check(&family(libc::AF_INET), "AF_INET");
+        check(&family(libc::AF_NETLINK), "AF_NETLINK");
         check(&six[..20], "AF_INET6");
         check(&[], "address family 0");
     }

@@ -2,7 +2,8 @@
 
 use super::{CommandArgs, PlaceArgs, ProfileArgs};
 use crate::message::Level;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use ringfence::sandbox::Trace;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,9 +25,11 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "KEY[=VALUE]", help_heading = "Command")]
     pub(crate) env: Vec<OsString>,
 
-    /// Tell of refused reads as well as of refused changes; costs time with every file opened.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) trace: bool,
+    /// What is told of refused calls [default: changes; reads when given without a value]. Reads cost time with every
+    /// file opened.
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "reads",
+        help_heading = "Output")]
+    pub(crate) trace: Option<TraceArg>,
 
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,
@@ -83,6 +86,30 @@ pub(crate) struct StreamArgs {
     /// Print the result object on stdout at the end, and nothing else there; the streams are inside it.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+}
+
+/// The value of `--trace`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceArg {
+    /// Connections, and system calls that are refused by name
+    Connections,
+    /// Also changes of files, but for redirections of shells
+    Changes,
+    /// Also redirections: a shell that gets a signal just then may see one fail with EINTR
+    AllChanges,
+    /// Also reads of files
+    Reads,
+}
+
+impl From<TraceArg> for Trace {
+    fn from(arg: TraceArg) -> Trace {
+        match arg {
+            TraceArg::Connections => Trace::Connections,
+            TraceArg::Changes => Trace::Changes,
+            TraceArg::AllChanges => Trace::AllChanges,
+            TraceArg::Reads => Trace::Reads,
+        }
+    }
 }
 
 /// The value of `--stdin`.

@@ -137,6 +137,7 @@ fn filter_steps(listen: bool) -> Vec<Step> {
         connections: true,
         datagrams: true,
         changes: true,
+        redirections: true,
         reads: false,
     });
     let filter = seccomp::Spec { heard, ..seccomp::PLAIN };

@@ -139,8 +139,10 @@ fn filter(filter: Spec, spec: &SandboxSpec, host: &Host) -> Step {
 fn heard(spec: &SandboxSpec) -> Heard {
     let restricted = spec.unix_sockets != UnixSockets::Inherit;
     let connections = restricted || spec.network.is_own();
+    let changes = spec.trace != Trace::Connections;
+    let redirections = matches!(spec.trace, Trace::AllChanges | Trace::Reads);
     let reads = spec.trace == Trace::Reads;
-    Heard { connections, datagrams: restricted, changes: true, reads }
+    Heard { connections, datagrams: restricted, changes, redirections, reads }
 }
 
 /// The whole plan of one run.

@@ -411,7 +411,13 @@ impl<'q> Look<'q> {
     /// Notes that nothing is at a path, if the command could make something there.
     pub(crate) fn absent(&mut self, path: &Path, before: Before) {
         self.stay_above(path);
-        self.note(path, before);
+        let is_known = |(_, known): &(usize, Unheld)| {
+            path.strip_prefix(&known.root).is_ok_and(|below| below == known.path)
+        };
+        // What is asked for by name can be on the built-in list, too.
+        if !self.found.absent.iter().any(is_known) {
+            self.note(path, before);
+        }
     }
 
     fn note(&mut self, path: &Path, before: Before) {

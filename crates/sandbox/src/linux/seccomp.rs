@@ -63,6 +63,8 @@ pub(crate) struct Heard {
     pub(crate) datagrams: bool,
     /// Calls that change files.
     pub(crate) changes: bool,
+    /// Of these also the way in which shells open the target of a redirection.
+    pub(crate) redirections: bool,
     /// Calls that open files for reading.
     pub(crate) reads: bool,
 }
@@ -92,6 +94,9 @@ enum Test {
     Bits(u8, u32, i32),
     /// Any of the bits `.1` in argument `.0`: fails with the error number `.2`.
     Without(u8, u32, i32),
+    /// open(2) with the flags in argument `.0`, to change something, and not as a shell opens
+    /// the target of a redirection: handed to the init.
+    Changes(u8),
     /// Argument `.0` is a null: carried out; anything else is handed to the init.
     NotNull(u8),
     /// Argument `.0` is one of these: refused.
@@ -134,6 +139,8 @@ const INTERNET: &[u32] = &[2, 10];
 /// What socket(2) takes for TCP: the default, and its own number. Multipath TCP has another, and no
 /// wall of Landlock.
 const TCP_PROTOCOLS: &[u32] = &[0, 6];
+/// The same, and `AF_NETLINK`, which tells of interfaces and sockets.
+const OF_A_NETWORK: &[u32] = &[2, 10, AF_NETLINK];
 const AF_UNIX: u32 = 1;
 /// `SOCK_STREAM`, `SOCK_SEQPACKET`: nothing is sent before a connection.
 const CONNECTED_TYPES: &[u32] = &[1, 5];
@@ -317,6 +324,14 @@ const REMOVEXATTRAT: libc::c_long = 466;
 /// `O_TRUNC`, `__O_TMPFILE`.
 const OPEN_TO_CHANGE: u32 = 0o1 | 0o2 | 0o100 | 0o1000 | 0o20_000_000;
 
+/// `>` and `>|`, `>>`, `>` where nothing may be overwritten, `<>`; and without `O_CLOEXEC`, as
+/// what is opened goes on to programs. Nearly all that is opened so is either opened by a
+/// shell or by fopen(3), and both complain when they cannot. See `Trace::Changes` for why.
+const REDIRECTIONS: &[u32] =
+    &[0o1 | 0o100 | 0o1000, 0o1 | 0o100 | 0o2000, 0o1 | 0o100 | 0o200, 0o2 | 0o100];
+/// `O_LARGEFILE`, which some libraries always set, and which says nothing in 64 bits.
+const LARGE_FILE: u32 = if cfg!(target_arch = "aarch64") { 0o400_000 } else { 0o100_000 };
+
 /// `AUDIT_ARCH_*` of the machine.
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xc000_003e;
@@ -428,10 +443,13 @@ fn hand(rules: &mut Rules, heard: Heard) {
         #[cfg(target_arch = "x86_64")]
         set(libc::SYS_futimesat, Action::Test(Test::NotNull(1)));
     }
-    let opening = |flags| match (heard.reads, heard.changes) {
-        (true, _) => Some(carried_out),
-        (false, true) => Some(Action::Test(Test::Bits(flags, OPEN_TO_CHANGE, 0))),
-        (false, false) => None,
+    let opening = |flags| match heard {
+        Heard { reads: true, .. } => Some(carried_out),
+        Heard { changes: false, .. } => None,
+        Heard { redirections: true, .. } => {
+            Some(Action::Test(Test::Bits(flags, OPEN_TO_CHANGE, 0)))
+        }
+        _ => Some(Action::Test(Test::Changes(flags))),
     };
     if let Some(action) = opening(2) {
         set(libc::SYS_openat, action);
@@ -586,6 +604,7 @@ impl Assembler {
                 self.answer_if(JUMP_BITS, bits, Action::Errno(errno));
                 self.answer(Action::Allow);
             }
+            Test::Changes(flags) => self.changes(flags),
             Test::NotNull(argument) => {
                 // No address has an empty lower half in practice, and this one is for a log.
                 self.load(offset_argument(argument));
@@ -641,6 +660,23 @@ impl Assembler {
         self.either(JUMP_BITS, READ_AND_WRITE, refused, Action::Allow);
     }
 
+    /// The flags without the one that says nothing, and the mode that goes with all of them.
+    fn changes(&mut self, flags: u8) {
+        self.load(offset_argument(flags));
+        self.answer_unless(JUMP_BITS, OPEN_TO_CHANGE, Action::Allow);
+        self.emit(AND, 0, 0, !LARGE_FILE);
+        let known = self.code.len();
+        let count = REDIRECTIONS.len();
+        for (index, value) in REDIRECTIONS.iter().enumerate() {
+            let past = u8::try_from(count - index).expect("because there are few");
+            self.emit(JUMP_EQUAL, past, 0, *value);
+        }
+        self.answer(Action::Hand(0));
+        debug_assert_eq!(self.code.len(), known + count + 1, "the jumps lead to the next line");
+        self.load(offset_argument(flags + 1));
+        self.either(JUMP_EQUAL, 0o666, Action::Allow, Action::Hand(0));
+    }
+
     /// Goes to one answer or the other.
     fn either(&mut self, comparison: u16, with: u32, holds: Action, fails: Action) {
         let here = self.code.len();
@@ -658,8 +694,11 @@ impl Assembler {
         self.load(offset_argument(0));
         match inet {
             Inet::Any => {}
-            Inet::Connections => self.if_one_of(INTERNET, Action::Test(Test::TcpSocket)),
-            Inet::None => self.if_one_of(INTERNET, Action::Hand(libc::EACCES)),
+            Inet::Connections => {
+                self.if_one_of(INTERNET, Action::Test(Test::TcpSocket));
+                self.answer_if(JUMP_EQUAL, AF_NETLINK, Action::Hand(libc::EACCES));
+            }
+            Inet::None => self.if_one_of(OF_A_NETWORK, Action::Hand(libc::EACCES)),
         }
         if datagrams {
             self.answer_if(JUMP_EQUAL, AF_UNIX, Action::Test(Test::LocalSocket));
@@ -727,8 +766,15 @@ mod tests {
         check_in(PLAIN, call, arguments, expect);
     }
 
-    const CHANGES_ONLY: Heard =
-        Heard { connections: true, datagrams: true, changes: true, reads: false };
+    const CHANGES_ONLY: Heard = Heard {
+        connections: true,
+        datagrams: true,
+        changes: true,
+        redirections: false,
+        reads: false,
+    };
+    const ALL_CHANGES: Spec =
+        Spec { heard: Some(Heard { redirections: true, ..CHANGES_ONLY }), ..PLAIN };
     const HEARD: Spec = Spec { heard: Some(CHANGES_ONLY), ..PLAIN };
     const READS: Spec = Spec { heard: Some(Heard { reads: true, ..CHANGES_ONLY }), ..PLAIN };
     const BARE: Spec = Spec {
@@ -843,6 +889,26 @@ mod tests {
     }
 
     #[test]
+    fn redirections_of_shells_are_carried_out() {
+        let check = |flags: i32, mode: u64, redirection: bool| {
+            let arguments = [0, 0, flags as u64, mode, 0, 0];
+            let expect = if redirection { Action::Allow } else { Action::Hand(0) };
+            check_in(HEARD, libc::SYS_openat, arguments, expect);
+            check_in(ALL_CHANGES, libc::SYS_openat, arguments, Action::Hand(0));
+        };
+        let create = libc::O_WRONLY | libc::O_CREAT;
+        for flags in [libc::O_TRUNC, libc::O_APPEND, libc::O_EXCL] {
+            check(create | flags, 0o666, true);
+            check(create | flags | 0o100_000, 0o666, cfg!(target_arch = "x86_64"));
+            check(create | flags, 0o644, false);
+            check(create | flags | libc::O_CLOEXEC, 0o666, false);
+        }
+        check(libc::O_RDWR | libc::O_CREAT, 0o666, true);
+        check(create, 0o666, false);
+        check(libc::O_WRONLY | libc::O_TRUNC, 0o666, false);
+    }
+
+    #[test]
     fn sockets_that_need_no_connection_are_handed_on() {
         let check = |family: i32, kind: i32, expect: Action| {
             let arguments = [family as u64, kind as u64, 0, 0, 0, 0];
@@ -865,7 +931,7 @@ mod tests {
     #[test]
     fn without_namespaces_network_and_ipc_are_refused() {
         const EACCES: Action = Action::Errno(libc::EACCES);
-        for family in [libc::AF_INET, libc::AF_INET6] {
+        for family in [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK] {
             check_in(BARE, libc::SYS_socket, first(family as u64), EACCES);
         }
         check_in(BARE, libc::SYS_socket, first(libc::AF_UNIX as u64), Action::Allow);

@@ -139,6 +139,8 @@ impl Looking {
             let lists = [protected::ANYWHERE, protected::IN_HOME];
             wanted.extend(lists.into_iter().flat_map(|list| all_in(home, list)));
         }
+        let above = workspace.ancestors().skip(1);
+        wanted.extend(above.flat_map(|above| protected::ABOVE.iter().map(|name| above.join(name))));
         for path in &view.protected {
             match self.named(path, "protected path")? {
                 Named::Path(path) => wanted.push(path),

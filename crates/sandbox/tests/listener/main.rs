@@ -2,13 +2,18 @@
 //! it tells. The programs inside are this very test program, asked for one probe.
 #![cfg(target_os = "linux")]
 
+#[path = "../support/place.rs"]
+mod place;
+#[path = "../support/spec.rs"]
+mod plain;
 mod probe;
 mod sys;
 
+use place::place;
 use probe::abstract_address;
 use ringfence_sandbox::{
-    Confinement, Denied, DeniedKind, ExitStatus, FileView, Files, Network, Process, Program,
-    Report, Sandbox, SandboxSpec, Stdio, Trace, Tree, UnixSockets,
+    Denied, DeniedKind, ExitStatus, FileView, Files, Network, Process, Program, Report, Sandbox,
+    SandboxSpec, Stdio, Trace, Tree, UnixSockets,
 };
 use std::{
     ffi::OsStr,
@@ -27,17 +32,6 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A directory outside every private one, so that the host's view counts.
-fn place() -> TempDir {
-    let private = |dir: &PathBuf| ["/tmp", "/var/tmp", "/run"].iter().any(|p| dir.starts_with(p));
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    [PathBuf::from(env!("CARGO_TARGET_TMPDIR")), home]
-        .into_iter()
-        .filter(|dir| !private(dir))
-        .find_map(|dir| tempfile::tempdir_in(dir).ok())
-        .expect("a directory outside the private ones can be made")
-}
-
 fn spec(workspace: &Path) -> SandboxSpec {
     let itself = std::env::current_exe().expect("it has a path");
     let view = FileView {
@@ -45,15 +39,7 @@ fn spec(workspace: &Path) -> SandboxSpec {
         readable: vec![itself],
         ..FileView::default()
     };
-    SandboxSpec {
-        confinement: Confinement::Sandbox,
-        strict: false,
-        files: Files::View(view),
-        network: Network::Deny,
-        unix_sockets: UnixSockets::Private,
-        trace: Trace::Changes,
-        workspace: workspace.to_owned(),
-    }
+    SandboxSpec { trace: Trace::AllChanges, ..plain::spec(workspace, view) }
 }
 
 /// A workspace, and beside it what is not to be reached.

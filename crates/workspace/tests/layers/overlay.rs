@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Place, tree};
+use crate::support::{Place, shell, tree};
 use proptest::prelude::*;
 use ringfence_workspace::{ChangeKind, Layers};
 
@@ -189,7 +189,7 @@ fn a_whole_directory_taken_twice_needs_no_force() {
 /// What the host does after the run, and the paths that are then refused.
 fn conflicts(before: &str, commands: &str, meanwhile: &str, expect: &[&str]) {
     let Some(place) = Place::overlaid(before, commands) else { return };
-    support::shell(&place.workspace(), meanwhile);
+    shell(&place.workspace(), meanwhile);
     let host = tree(&place.workspace());
     let report = place.layer().apply(&[], false).expect("an apply");
     let refused: Vec<&Path> = report.refused.iter().map(|refusal| refusal.path.as_path()).collect();
@@ -258,7 +258,7 @@ fn a_link_on_the_host_leads_nowhere() {
     let Some(place) = Place::overlaid("mkdir d; echo a > d/f", "echo b > d/f; echo b > d/n") else {
         return;
     };
-    support::shell(&place.workspace(), "rm -r d; ln -s \"$OUTSIDE\" d");
+    shell(&place.workspace(), "rm -r d; ln -s \"$OUTSIDE\" d");
     let report = place.layer().apply(&[], false).expect("an apply");
     assert_eq!(report.refused.len(), 1, "{report:?}");
     assert_eq!(fs::read_dir(place.outside()).expect("a directory").count(), 0);

@@ -192,8 +192,13 @@ fn send(fd: RawFd, to: &Address, door: Door) -> Attempt {
 
 /// A pair of one's own is nothing to be asked about; its ends can send elsewhere all the same.
 fn pair_sendto(args: &[String]) -> Attempt {
-    let (ours, _theirs) = UnixDatagram::pair()?;
-    send(ours.as_raw_fd(), &unix_address(arg(args, 0)), Door::SendTo)
+    let (ours, theirs) = UnixDatagram::pair()?;
+    theirs.set_nonblocking(true)?;
+    let sent = send(ours.as_raw_fd(), &unix_address(arg(args, 0)), Door::SendTo)?;
+    match theirs.recv(&mut [0; 64]) {
+        Ok(_) => denied("it went to the other end of the pair"),
+        Err(_) => Ok(sent),
+    }
 }
 
 /// A socket that came as a message from somebody else.

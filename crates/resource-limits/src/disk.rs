@@ -76,12 +76,12 @@ impl DiskWatch {
 
 fn free(path: &Path) -> Option<u64> {
     let stat = statvfs(path).ok()?;
-    #[cfg_attr(
-        target_os = "linux",
-        expect(clippy::useless_conversion, reason = "of 64 bits here already")
-    )]
-    let (blocks, size) = (u64::from(stat.blocks_free()), u64::from(stat.fragment_size()));
-    Some(blocks.saturating_mul(size))
+    Some(whole(stat.blocks_free()).saturating_mul(whole(stat.fragment_size())))
+}
+
+/// Some of these numbers have 32 bits on macOS.
+fn whole(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 /// Space of the files below these places that have changed since then; each file system by itself.

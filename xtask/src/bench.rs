@@ -120,7 +120,7 @@ fn runner(host: bool) -> Result<ringfence::Runner, String> {
     use ringfence::config::{Config, Environment};
     let text = if host { "[profiles.default]\nmode = \"host\"\n" } else { "" };
     let config =
-        Config::from_str(text, "bench.toml".as_ref()).map_err(|error| error.to_string())?;
+        Config::from_str(text, "/bench.toml".as_ref()).map_err(|error| error.to_string())?;
     let environment = Environment::current().map_err(|error| error.to_string())?;
     Ok(ringfence::Runner::new(config, environment))
 }

@@ -138,7 +138,7 @@ fn values_without_meaning() {
     );
     check(
         "[profiles.a]\nexpose = [\"8080\", \"80:0\"]",
-        "ringfence.toml:2:20: profiles.a.expose: `80:0` is no port",
+        "ringfence.toml:2:19: profiles.a.expose: `80:0` is no port",
         "write a number from 1 to 65535, or two as \"OUTSIDE:INSIDE\"",
     );
     check(

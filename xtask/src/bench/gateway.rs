@@ -80,7 +80,7 @@ fn runner(port: u16) -> Result<Runner, String> {
         "[profiles.default]\nnetwork_mode = \"allowlist\"\nnetwork_allowlist = [\"127.0.0.1:{port}\"]\n"
     );
     let config =
-        Config::from_str(&text, "bench.toml".as_ref()).map_err(|error| error.to_string())?;
+        Config::from_str(&text, "/bench.toml".as_ref()).map_err(|error| error.to_string())?;
     let environment = Environment::current().map_err(|error| error.to_string())?;
     Ok(Runner::new(config, environment))
 }

@@ -76,7 +76,8 @@ impl DiskWatch {
 
 fn free(path: &Path) -> Option<u64> {
     let stat = statvfs(path).ok()?;
-    Some(stat.blocks_free().saturating_mul(stat.fragment_size()))
+    // Systems count in words of different sizes.
+    u64::try_from(u128::from(stat.blocks_free()) * u128::from(stat.fragment_size())).ok()
 }
 
 /// Space of the files below these places that have changed since then; each file system by itself.

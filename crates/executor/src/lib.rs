@@ -46,6 +46,7 @@ pub use denials::{Denial, DenialSource};
 pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Event, EventKind, Output, RunStarted, Stream};
 pub use explain::{Explanation, explain};
+pub use groups::leave_control_groups;
 pub use masking::MaskingError;
 pub use outcome::{Captured, Kept, Outcome, OutcomeKind, Reason};
 pub use prepared::Prepared;

@@ -43,7 +43,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
-    dispatch(cli).into()
+    let status = dispatch(cli);
+    ringfence::executor::leave_control_groups();
+    status.into()
 }
 
 fn dispatch(cli: Cli) -> Status {

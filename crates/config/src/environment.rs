@@ -151,11 +151,9 @@ fn machine_memory() -> Option<u64> {
     /// Limits of the outermost group that can be seen, which in a container is the container's.
     const LIMITS: [&str; 2] =
         ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let machine = nix::sys::sysinfo::sysinfo().ok()?.ram_total();
     let limit = |path: &&str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    LIMITS.iter().filter_map(limit).chain(kib.checked_mul(1024)).min()
+    LIMITS.iter().filter_map(limit).chain([machine]).min()
 }
 
 /// Nobody keeps the memory of a tree on other systems, so no limit is made up.

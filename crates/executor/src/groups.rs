@@ -57,6 +57,12 @@ pub(crate) fn give_up(prepared: &Prepared, source: CgroupError) -> Result<(), Ru
     without(prepared, source).map(drop)
 }
 
+/// Lets go of the control groups that runs got theirs in, and moves this process back to where it was before the first run,
+/// when it had to move. For a process that is about to end; a later run looks for them anew.
+pub fn leave_control_groups() {
+    FOUND.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
 fn parent(configured: Option<&Path>) -> Found {
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
     let key = configured.map(Path::to_owned);

@@ -6,12 +6,11 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ringfence_resource_limits::{
     DiskWatch, Evidence, Left, LimitHit, LimitedResource, ProgramName, Sample, SampleError,
-    Sampler, Scope, pace, proportional_memory, sample,
+    Sampler, Scope, cores, pace, proportional_memory, sample,
 };
 
 use crate::json::whole_millis;
@@ -258,12 +257,6 @@ fn sampled(
         evidence: Evidence::Sampled,
         program: program.map(|name| name.to_string()),
     }
-}
-
-/// Cores of this machine; asked once.
-fn cores() -> u32 {
-    static CORES: OnceLock<u32> = OnceLock::new();
-    *CORES.get_or_init(|| available_parallelism().map_or(1, |cores| cores.get() as u32))
 }
 
 /// What a look saw.

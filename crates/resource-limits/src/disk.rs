@@ -76,12 +76,8 @@ impl DiskWatch {
 
 fn free(path: &Path) -> Option<u64> {
     let stat = statvfs(path).ok()?;
-    Some(whole(stat.blocks_free()).saturating_mul(whole(stat.fragment_size())))
-}
-
-/// Some of these numbers have 32 bits on macOS.
-fn whole(number: impl Into<u64>) -> u64 {
-    number.into()
+    // Systems count in words of different sizes.
+    u64::try_from(u128::from(stat.blocks_free()) * u128::from(stat.fragment_size())).ok()
 }
 
 /// Space of the files below these places that have changed since then; each file system by itself.

@@ -33,7 +33,7 @@ pub use disk::DiskWatch;
 pub use enforced::{Context, Enforced};
 pub use hit::{Death, Ending, Evidence, LimitHit, LimitedResource, attribute, attribute_death};
 pub use limits::{Limits, Resource, Rlimit};
-pub use pace::{LONGEST, Left, SHORTEST, pace};
+pub use pace::{LONGEST, Left, SHORTEST, cores, pace};
 pub use sample::{
     CAN_SAMPLE, ProgramName, Sample, SampleError, Sampler, Scope, proportional_memory, sample,
 };

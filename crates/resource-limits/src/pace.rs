@@ -1,13 +1,16 @@
 //! How soon to look at a tree again.
 //!
-//! Pure. The nearer a tree is to a limit, the sooner the next look: an interval is the time in which
+//! Pure but for [`cores`]. The nearer a tree is to a limit, the sooner the next look: an interval is the time in which
 //! this machine could use up what is left. So a command far from its limits costs five looks a second, and
 //! one that races towards them is stopped a few percent beyond.
 //!
 //! The trap: looking costs time, too, and a tree of a thousand processes takes longer to read than the
 //! shortest interval. A share of the time at most goes into looks, whatever the limits say.
 
+use std::sync::OnceLock;
 use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
 
 /// The shortest time between two looks.
 pub const SHORTEST: Duration = Duration::from_millis(10);
@@ -21,6 +24,16 @@ const MEMORY_FILL: u64 = (4 << 30) / 1000;
 const FORK_RATE: u64 = 10;
 /// A look may take this part of the time.
 const SHARE: u32 = 20;
+
+/// Cores of this machine; asked once. One when the system does not say.
+#[must_use]
+pub fn cores() -> u32 {
+    static CORES: OnceLock<u32> = OnceLock::new();
+    *CORES.get_or_init(|| {
+        let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+        count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1)
+    })
+}
 
 /// What is left of one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -96,6 +96,14 @@ swept() {
     [ $tries -lt 100 ] && $as "$bin/ringfence" run -c 'true' >/tmp/said 2>/tmp/told && tidy
 }
 
+# Alone in its own group ringfence moves into a child of it, and back.
+alone() {
+    [ "$by_user" = cgroup ] && [ "$holds" != refused ] || return 0
+    group=/sys/fs/cgroup$(dirname "$(cut -d: -f3 /proc/self/cgroup)")/alone
+    $as mkdir "$group" && $as sh -c "echo \$\$ >$group/cgroup.procs && exec $bin/ringfence run --json -c true" \
+        >/tmp/said 2>/tmp/told && grep -q '"memory":"full"' /tmp/said && tidy && rmdir "$group"
+}
+
 doctor() {
     $as "$bin/ringfence" doctor >/tmp/said 2>/tmp/told
     [ $? -le 125 ] && grep -q user_namespaces /tmp/said && grep -q landlock /tmp/said
@@ -116,6 +124,7 @@ for as in "" "setpriv --reuid=ringfence-test --regid=ringfence-test --clear-grou
     check "the limit of processes, as ${who:-root}" forks
     check "cores, as ${who:-root}" cores
     check "no group of a killed supervisor, as ${who:-root}" swept
+    check "a group to itself, as ${who:-root}" alone
     check "no group of a run, as ${who:-root}" tidy
 done
 cat /tmp/said

@@ -174,7 +174,7 @@ impl<'a> Layers<'a> {
             unix_sockets: self.unix_sockets(base, sandboxed)?,
             max_memory: limit(
                 flags.memory.map(ByteSize::bytes).or(self.number(&MEMORY)?),
-                base.environment.memory().map(|bytes| bytes / 4 * 3),
+                base.environment.memory().map(|bytes| bytes / 4 * 3 / MIB * MIB),
             ),
             max_cpu: flags
                 .cpu_time

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
@@ -16,11 +17,51 @@ const NEEDED: [&str; 2] = ["memory", "pids"];
 /// These are taken where they are to be had.
 const WELCOME: [&str; 2] = ["cpu", "io"];
 
-/// A group with controllers for its children, in which this process may make some.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A group with controllers for its children, in which this process may make some. When the last clone goes, a process
+/// that has moved for it moves back.
+#[derive(Debug, Clone)]
 pub struct Parent {
     path: PathBuf,
     cpu: bool,
+    #[expect(dead_code, reason = "kept for what happens when it goes")]
+    seat: Option<Arc<Seat>>,
+}
+
+/// Where this process has moved to, so that its own group can have children with controllers.
+#[derive(Debug)]
+struct Seat {
+    group: PathBuf,
+    path: PathBuf,
+}
+
+impl Seat {
+    /// Moves this process into a child of its group, and turns the controllers of the others on. Where that cannot
+    /// be, everything is as it was.
+    fn take(group: &Path) -> Option<Self> {
+        let path = group.join(format!("{PREFIX}supervisor-{}", std::process::id()));
+        match fs::create_dir(&path) {
+            // Of somebody with the same number before us.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.ok()?,
+        }
+        let seat = Self { group: group.to_owned(), path };
+        fs::write(seat.path.join("cgroup.procs"), "0").ok()?;
+        enable(group).ok()?;
+        Some(seat)
+    }
+}
+
+impl Drop for Seat {
+    /// Controllers go first: a group that has some for its children takes no process. Where others have made groups
+    /// meanwhile it stays as it is, and the next supervisor sweeps the seat.
+    fn drop(&mut self) {
+        for name in NEEDED.iter().chain(&WELCOME) {
+            fs::write(self.group.join("cgroup.subtree_control"), format!("-{name}")).ok();
+        }
+        if fs::write(self.group.join("cgroup.procs"), "0").is_ok() {
+            leaf::remove(&self.path).ok();
+        }
+    }
 }
 
 impl Parent {
@@ -69,7 +110,7 @@ impl Parent {
         if let Some(controller) = missing {
             return Err(CgroupError::Controller { path: path.to_owned(), controller });
         }
-        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned() };
+        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned(), seat: None };
         parent.sweep();
         Ok(parent)
     }
@@ -87,19 +128,8 @@ impl Parent {
         if !alone {
             return None;
         }
-        let seat = path.join(format!("{PREFIX}supervisor-{myself}"));
-        match fs::create_dir(&seat) {
-            // Of somebody with the same number before us.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => made.ok()?,
-        }
-        if fs::write(seat.join("cgroup.procs"), "0").is_err() || enable(path).is_err() {
-            // Back to where it was; a group that stays empty is swept by the next one.
-            fs::write(path.join("cgroup.procs"), "0").ok();
-            fs::remove_dir(&seat).ok();
-            return None;
-        }
-        Self::ready(path)
+        let seat = Arc::new(Seat::take(path)?);
+        Some(Self { seat: Some(seat), ..Self::ready(path)? })
     }
 
     /// A group that gives its children what limits need.
@@ -107,7 +137,7 @@ impl Parent {
         if !may_make_groups(path) || !NEEDED.iter().all(|name| gives(path, name)) {
             return None;
         }
-        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned() };
+        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned(), seat: None };
         parent.sweep();
         Some(parent)
     }

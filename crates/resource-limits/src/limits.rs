@@ -101,7 +101,7 @@ pub struct Limits {
     /// Size of a file that is written, in bytes. Default: none.
     pub file_size: Option<u64>,
     /// Address space of each process, in bytes: what is mapped, used or not. Programs that reserve
-    /// much and use little (Node, Java, Go) do not start under it. Default: none.
+    /// much and use little need it all the same: Node and Go 1 GiB to start, Java more than 2. Default: none.
     pub address_space: Option<u64>,
     /// Space on the file systems that can be written, in bytes. To the kernel no file may be larger;
     /// the rest is for somebody to look at. Default: none.

@@ -68,7 +68,7 @@ pub(crate) struct ProfileArgs {
     /// Most space on the file systems that can be written.
     #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
     disk: Option<ByteSize>,
-    /// Most address space of a process, used or not; Node, Java and Go do not start under it.
+    /// Most address space of a process, used or not; to start, Node and Go need 1 GiB, Java more than 2.
     #[arg(long, value_name = "SIZE", help_heading = "Limits", value_parser = size)]
     address_space: Option<ByteSize>,
     /// How much is kept of each captured stream, in the result and in files; more is counted and dropped from the middle.

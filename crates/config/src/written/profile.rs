@@ -80,7 +80,7 @@ pub(crate) struct ProfileWritten {
     /// Most space on the file systems that can be written, in MiB: private directories, writable paths. Default: no limit.
     #[schemars(extend("examples" = [4096]))]
     pub(crate) max_disk_mb: Option<At<u64>>,
-    /// Most address space of a process, in MiB, used or not. Node, Java and Go reserve much and do not start under it; max_memory_mb
+    /// Most address space of a process, in MiB, used or not. To start, Node and Go need 1024, Java more than 2048; max_memory_mb
     /// limits what is really used. Default: no limit.
     #[schemars(extend("examples" = [4096]))]
     pub(crate) max_address_space_mb: Option<At<u64>>,

@@ -10,8 +10,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nix::unistd::{SysconfVar, sysconf};
-
 /// The shortest time between two looks.
 pub const SHORTEST: Duration = Duration::from_millis(10);
 /// The longest time between two looks.
@@ -29,10 +27,20 @@ const SHARE: u32 = 20;
 #[must_use]
 pub fn cores() -> u32 {
     static CORES: OnceLock<u32> = OnceLock::new();
-    *CORES.get_or_init(|| {
-        let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
-        count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1)
-    })
+    *CORES.get_or_init(|| online().unwrap_or(1).max(1))
+}
+
+/// Not the standard library's question, which reads files of control groups.
+#[cfg(target_os = "linux")]
+fn online() -> Option<u32> {
+    use nix::unistd::{SysconfVar, sysconf};
+    let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten()?;
+    u32::try_from(count).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn online() -> Option<u32> {
+    u32::try_from(std::thread::available_parallelism().ok()?.get()).ok()
 }
 
 /// What is left of one limit.

@@ -375,8 +375,12 @@ impl<'t> Parser<'t> {
         }
         if self.starts_with(b"()") || self.starts_with(b"( )") {
             self.at += if self.starts_with(b"()") { 2 } else { 3 };
-            current.words.clear();
-            return Ok(());
+            // The name of a function. More words are one to zsh alone, and taken for a command.
+            if current.words.len() == 1 {
+                current.words.clear();
+                return Ok(());
+            }
+            return self.finish(current);
         }
         let from = self.at;
         self.at += 1;

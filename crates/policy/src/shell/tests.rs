@@ -101,6 +101,7 @@ fn compound_commands() {
     check("case x in a) case y in b) c;; esac;; d) e;; esac", "c | e");
     check("f() { a; }; f x", "a | f x");
     check("f () ( a )", "a");
+    check("f g () { a; }", "f g | a");
     check("function f { a; }", "a");
     check("[[ -f x && $y == z* ]] && a", "a");
     check("[[ a < b || ( c > d ) ]]; e", "]] | e");

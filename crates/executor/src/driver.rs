@@ -228,10 +228,10 @@ impl Driver {
     }
 
     fn note_network(&mut self, event: GatewayEvent) {
-        let redact = |text: String| self.about.prepared.redact(text.as_bytes());
+        let redact = |text: String| self.about.redact(text.as_bytes());
         let (target, up, down, reset, error) = match event {
             GatewayEvent::Refused(refusal) => {
-                let redact = |text: &[u8]| self.about.prepared.redact(text);
+                let redact = |text: &[u8]| self.about.redact(text);
                 return self.announce_denial(denials::from_gateway(&refusal, redact));
             }
             GatewayEvent::Closed { target, up, down, reset, .. } => (target, up, down, reset, None),
@@ -259,7 +259,7 @@ impl Driver {
         let reached = |account: Account| Reached {
             target: account.target.map_or_else(
                 || "others".to_owned(),
-                |target| self.about.prepared.redact(target.to_string().as_bytes()),
+                |target| self.about.redact(target.to_string().as_bytes()),
             ),
             connections: account.connections,
             failed: account.failed,
@@ -280,7 +280,7 @@ impl Driver {
 
     /// A process that a limit may have ended; once the tree is being ended, anything may have.
     fn note_death(&mut self, died: &Died) {
-        let program = self.about.prepared.redact(died.program.as_encoded_bytes());
+        let program = self.about.redact(died.program.as_encoded_bytes());
         let program = Some(program).filter(|name| !name.is_empty());
         if died.command {
             self.seen.program = program;
@@ -293,13 +293,19 @@ impl Driver {
     }
 
     /// Takes a limit that was hit, and tells of it the first time.
-    fn note_hit(&mut self, mut hit: LimitHit) {
+    fn note_hit(&mut self, hit: LimitHit) {
         if self.seen.hits.iter().any(|known| known.resource == hit.resource) {
             return;
         }
-        hit.program = hit.program.map(|name| self.about.prepared.redact(name.as_bytes()));
+        let hit = self.redacted(hit);
         self.seen.hits.push(hit.clone());
         self.announce_limit(Some(hit));
+    }
+
+    /// The name of a program is a text of the command's.
+    fn redacted(&self, hit: LimitHit) -> LimitHit {
+        let program = hit.program.map(|name| self.about.redact(name.as_bytes()));
+        LimitHit { program, ..hit }
     }
 
     fn out_of_memory(&self) -> bool {
@@ -309,7 +315,7 @@ impl Driver {
     fn note_denial(&mut self, denied: &Denied) {
         if let Some(outlet) = self.outlet.as_ref().filter(|_| denied.kind == DeniedKind::Network) {
             let (meant, tells) = (outlet.meant(denied), outlet.tells());
-            let redact = |text: &[u8]| self.about.prepared.redact(text);
+            let redact = |text: &[u8]| self.about.redact(text);
             let denial = denials::beside_gateway(denied, meant.as_ref(), redact);
             return match tells && meant.is_some() {
                 true => self.seen.denials.attribute(denial),
@@ -395,11 +401,11 @@ impl Driver {
     }
 
     /// Ends a tree that is over a limit.
-    fn exceed(&mut self, mut hit: LimitHit) {
+    fn exceed(&mut self, hit: LimitHit) {
         if self.seen.exceeded.is_some() {
             return;
         }
-        hit.program = hit.program.map(|name| self.about.prepared.redact(name.as_bytes()));
+        let hit = self.redacted(hit);
         self.announce_limit(Some(hit.clone()));
         self.seen.exceeded = Some(hit.clone());
         // Where the command has ended by itself before, this is what happened to the rest.

@@ -155,9 +155,7 @@ impl Pumps {
         self.stop();
         [reap(self.stdout.take()).await, reap(self.stderr.take()).await]
     }
-}
 
-impl Pumps {
     /// There is nobody left who could write.
     fn stop(&self) {
         self.terminal.iter().for_each(Terminal::tree_is_empty);

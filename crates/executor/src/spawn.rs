@@ -81,7 +81,7 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
         let prospect = Prospect { sandbox, leaf };
         start(&prepared, run, prospect, &mut process, &stdio, around)
     });
-    let (Prospect { sandbox, leaf }, tree) = match started {
+    let Started { sandbox, leaf, limits, tree } = match started {
         Ok(started) => started,
         Err(error) => {
             aftermath.forget();
@@ -90,19 +90,26 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     };
     let Stdio { stdin: input, .. } = stdio;
     ends.type_from(input);
-    let limits = prepared.limits(sandbox.backend(), leaf.is_some());
     let watch = Watch::new(clock.started(), limits.watched, tree.pid(), &places(&prepared));
     let tree = Arc::new(tree);
     aftermath.of(Arc::clone(&tree));
     let redaction = LiveRedaction::of(prepared.redaction.clone());
     let combined = combined(&request.prepared, request.capture);
     let viewers = (request.view_buffer > 0).then(|| Broadcast::new(request.view_buffer));
-    let mut about = About {
+    let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
+    let about = About {
+        run,
+        prepared: Arc::clone(&prepared),
+        command: shown,
+        backend: sandbox.backend(),
+        enforcement: enforcement(&sandbox, &limits),
+        limits: limits.asked,
+        warnings: known.chain(missing).chain(earlier).collect(),
+        sandbox,
+        cwd: process.cwd,
         redaction: redaction.clone(),
         combined: combined.clone(),
-        ..about(&prepared, run, shown, process.cwd, sandbox, limits)
     };
-    about.warnings.extend(missing.into_iter().chain(earlier));
     let control = Control::listen(Arc::clone(&tree)).map_err(RunError::Control)?;
 
     let queue = Arc::new(Queue::default());
@@ -151,30 +158,6 @@ pub fn spawn(request: RunRequest) -> Result<Running, RunError> {
     Ok(Running { handle, queue, task: tokio::spawn(driver.run()) })
 }
 
-fn about(
-    prepared: &Arc<Prepared>,
-    run: RunId,
-    command: String,
-    cwd: PathBuf,
-    sandbox: Sandbox,
-    limits: Split,
-) -> About {
-    let known = prepared.warnings().iter().chain(sandbox.warnings()).cloned();
-    About {
-        run,
-        prepared: Arc::clone(prepared),
-        command,
-        backend: sandbox.backend(),
-        enforcement: enforcement(&sandbox, &limits),
-        limits: limits.asked,
-        warnings: known.collect(),
-        sandbox,
-        cwd,
-        redaction: LiveRedaction::of(prepared.redaction.clone()),
-        combined: None,
-    }
-}
-
 /// Where both streams are kept in order, when that is asked for and anything is kept.
 fn combined(prepared: &Prepared, capture: Capture) -> Option<Combined> {
     let wanted = prepared.output().combined && capture == Capture::Keep;
@@ -214,6 +197,14 @@ struct Prospect {
     leaf: Option<Leaf>,
 }
 
+/// What a command was started in, and who keeps its limits there.
+struct Started {
+    sandbox: Sandbox,
+    leaf: Option<Leaf>,
+    limits: Split,
+    tree: Tree,
+}
+
 /// Where a command can write, and takes space.
 fn places(prepared: &Prepared) -> Vec<PathBuf> {
     let profile = &prepared.profile;
@@ -234,7 +225,7 @@ fn start(
     process: &mut Process,
     stdio: &Stdio,
     Around { aftermath, mut outlet }: Around<'_>,
-) -> Result<(Prospect, Tree), RunError> {
+) -> Result<Started, RunError> {
     loop {
         let Prospect { sandbox, leaf } = &prospect;
         if let Some(outlet) = outlet.as_mut().filter(|_| sandbox.wants_proxy()) {
@@ -250,7 +241,10 @@ fn start(
         let group = leaf.as_ref().map(Leaf::directory);
         let bounds = Bounds { group, most_processes: limits.most_processes };
         match sandbox.start_within(&bounds, process, stdio) {
-            Ok(tree) => return Ok((prospect, tree)),
+            Ok(tree) => {
+                let Prospect { sandbox, leaf } = prospect;
+                return Ok(Started { sandbox, leaf, limits, tree });
+            }
             Err(SandboxError::Group(source)) => {
                 let path = leaf.as_ref().map_or(PathBuf::new(), |leaf| leaf.path().to_owned());
                 let what = "put a process into";

@@ -161,11 +161,6 @@ pub enum Step {
     /// that everything is ready: [`Report::Sockets`](crate::Report::Sockets),
     /// [`SocketService`](crate::SocketService).
     OfferSockets,
-    /// Begin to make a network namespace whose loopback is up, beside the steps that follow, by a
-    /// thread of the init's own, which gets the next number of a process.
-    BeginNetwork,
-    /// Wait until that network namespace is made, and enter it.
-    EnterNetwork,
     /// Make a Landlock ruleset, see landlock(7).
     RulesetCreate {
         /// Where it is kept.
@@ -325,8 +320,6 @@ impl Step {
             Self::Symlink { .. } => Op::Symlink,
             Self::InterfaceUp { .. } => Op::InterfaceUp,
             Self::OfferSockets => Op::OfferSockets,
-            Self::BeginNetwork => Op::BeginNetwork,
-            Self::EnterNetwork => Op::EnterNetwork,
             Self::RulesetCreate { .. } => Op::RulesetCreate,
             Self::RulesetAllow { .. } => Op::RulesetAllow,
             Self::Overlay { .. } => Op::Overlay,
@@ -627,8 +620,6 @@ impl fmt::Display for Step {
             }
             Self::InterfaceUp { name } => write!(f, "bring the interface {name} up"),
             Self::OfferSockets => f.write_str("hand out sockets, and wait for the gateway"),
-            Self::BeginNetwork => write!(f, "begin a network namespace"),
-            Self::EnterNetwork => write!(f, "enter the network namespace"),
             Self::RulesetCreate { into, files, network, scopes, .. } => write!(
                 f,
                 "make a landlock ruleset (files {files:#x}, network {network:#x}, scopes {scopes:#x}) into {}",

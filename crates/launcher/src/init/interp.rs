@@ -5,7 +5,6 @@
 //! descriptor in a numbered slot.
 
 use super::net;
-use super::netns;
 use super::proc;
 use super::sys::{self, Errno, new, nr};
 use super::terminal;
@@ -23,8 +22,6 @@ pub(crate) struct Machine {
     slots: [i32; SLOTS],
     /// The tree has a PID namespace of its own.
     pid_namespace: bool,
-    /// Threads that steps have started, each of which has a number of a process.
-    pub(crate) threads: u64,
     /// The plan has somebody listen to the command's filter.
     pub(crate) watched: bool,
     /// Where the command's own process sends the listener; below 0: nowhere.
@@ -49,7 +46,6 @@ impl Machine {
         Self {
             slots: [-1; SLOTS],
             pid_namespace,
-            threads: 0,
             watched: false,
             handover: -1,
             most_processes: false,
@@ -92,11 +88,6 @@ impl Machine {
             }
             Op::InterfaceUp => interface_up(text.next()?),
             Op::OfferSockets => net::offer(),
-            Op::BeginNetwork => {
-                self.threads += netns::begin()?;
-                Ok(())
-            }
-            Op::EnterNetwork => netns::enter(),
             Op::RulesetCreate => {
                 let ruleset = ruleset_create(&w)?;
                 self.fill(w[0], ruleset)
@@ -398,7 +389,7 @@ fn symlink(target: &[u8], path: &[u8]) -> Done {
 }
 
 /// netdevice(7): a request is the name in 16 bytes, then the flags.
-pub(crate) fn interface_up(name: &[u8]) -> Done {
+fn interface_up(name: &[u8]) -> Done {
     const AF_INET: usize = 2;
     const SOCK_DGRAM_CLOEXEC: usize = 2 | sys::O_CLOEXEC;
     const SIOCSIFFLAGS: usize = 0x8914;

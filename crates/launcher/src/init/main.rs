@@ -8,7 +8,6 @@ mod bury;
 mod descend;
 mod interp;
 mod net;
-mod netns;
 mod proc;
 mod supervise;
 mod sys;

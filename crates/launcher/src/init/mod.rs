@@ -11,7 +11,6 @@ pub(crate) mod bury;
 pub(crate) mod descend;
 pub(crate) mod interp;
 pub(crate) mod net;
-pub(crate) mod netns;
 pub(crate) mod proc;
 pub(crate) mod supervise;
 pub(crate) mod sys;

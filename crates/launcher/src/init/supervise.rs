@@ -129,7 +129,6 @@ fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> 
     let watched = machine.watched && watch::is_possible();
     if watched {
         machine.handover = watch::start().map_err(|errno| Failure { index, errno })?;
-        machine.threads += watch::THREADS;
     }
     let mut rest = Final { machine, steps, first, index };
     let pid = start_command(&mut rest).map_err(|errno| Failure { index, errno })?;
@@ -148,16 +147,15 @@ fn start(mut steps: Steps<'static>, header: Header) -> Result<Started, Failure> 
     interp::drop_own_capabilities();
     let (heard, most_processes) =
         (watch::HEARD.load(Ordering::Acquire), rest.machine.most_processes);
-    let threads = rest.machine.threads;
-    Ok(Started { pid, threads, heard, most_processes })
+    Ok(Started { pid, watched, heard, most_processes })
 }
 
 /// The command runs.
 struct Started {
     pid: i32,
-    /// Threads that were started beside this one.
-    threads: u64,
-    /// One of them listens.
+    /// There is a thread beside this one.
+    watched: bool,
+    /// And it listens.
     heard: bool,
     /// The PID namespace has a most of processes.
     most_processes: bool,
@@ -212,7 +210,7 @@ struct Tree {
     /// When those who outlive the command are killed (monotonic ms), once it has ended.
     deadline: i64,
     pid_namespace: bool,
-    /// Threads that were started beside this one; not all of them are left.
+    /// Threads of this process beside this one.
     threads: u64,
     killed: u64,
     deaths: bury::Told,
@@ -226,7 +224,7 @@ fn supervise(started: &Started, header: Header) -> ! {
         ended: false,
         deadline: -1,
         pid_namespace,
-        threads: started.threads,
+        threads: if started.watched { watch::THREADS } else { 0 },
         killed: 0,
         deaths: bury::Told::default(),
     };

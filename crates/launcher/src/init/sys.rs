@@ -71,7 +71,6 @@ pub(crate) mod nr {
     pub(crate) const STATFS: usize = 137;
     pub(crate) const FSTATFS: usize = 138;
     pub(crate) const PRCTL: usize = 157;
-    pub(crate) const FUTEX: usize = 202;
     pub(crate) const GETDENTS64: usize = 217;
     pub(crate) const CLOCK_GETTIME: usize = 228;
     pub(crate) const EXIT_GROUP: usize = 231;
@@ -84,7 +83,6 @@ pub(crate) mod nr {
     pub(crate) const SIGNALFD4: usize = 289;
     pub(crate) const DUP3: usize = 292;
     pub(crate) const PRLIMIT64: usize = 302;
-    pub(crate) const SETNS: usize = 308;
     pub(crate) const PROCESS_VM_READV: usize = 310;
     pub(crate) const PROCESS_VM_WRITEV: usize = 311;
     pub(crate) const WAITID: usize = 247;
@@ -115,7 +113,6 @@ pub(crate) mod nr {
     pub(crate) const EXIT: usize = 93;
     pub(crate) const EXIT_GROUP: usize = 94;
     pub(crate) const UNSHARE: usize = 97;
-    pub(crate) const FUTEX: usize = 98;
     pub(crate) const CLOCK_GETTIME: usize = 113;
     pub(crate) const SCHED_YIELD: usize = 124;
     pub(crate) const KILL: usize = 129;
@@ -142,7 +139,6 @@ pub(crate) mod nr {
     pub(crate) const MMAP: usize = 222;
     pub(crate) const WAIT4: usize = 260;
     pub(crate) const PRLIMIT64: usize = 261;
-    pub(crate) const SETNS: usize = 268;
     pub(crate) const PROCESS_VM_READV: usize = 270;
     pub(crate) const PROCESS_VM_WRITEV: usize = 271;
     pub(crate) const SECCOMP: usize = 277;
@@ -181,8 +177,6 @@ pub(crate) mod nr {
     pub(crate) const SYMLINKAT: usize = libc::SYS_symlinkat as usize;
     pub(crate) const PPOLL: usize = libc::SYS_ppoll as usize;
     pub(crate) const UNSHARE: usize = libc::SYS_unshare as usize;
-    pub(crate) const FUTEX: usize = libc::SYS_futex as usize;
-    pub(crate) const SETNS: usize = libc::SYS_setns as usize;
     pub(crate) const SIGNALFD4: usize = libc::SYS_signalfd4 as usize;
     pub(crate) const DUP3: usize = libc::SYS_dup3 as usize;
     pub(crate) const PRLIMIT64: usize = libc::SYS_prlimit64 as usize;

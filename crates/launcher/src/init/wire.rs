@@ -132,8 +132,6 @@ pub(crate) enum Op {
     Symlink,
     InterfaceUp,
     OfferSockets,
-    BeginNetwork,
-    EnterNetwork,
     RulesetCreate,
     RulesetAllow,
     RulesetAllowPort,
@@ -158,7 +156,7 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    const ALL: [Self; 34] = [
+    const ALL: [Self; 32] = [
         Self::Unshare,
         Self::MountAttr,
         Self::CloneTree,
@@ -170,8 +168,6 @@ impl Op {
         Self::Symlink,
         Self::InterfaceUp,
         Self::OfferSockets,
-        Self::BeginNetwork,
-        Self::EnterNetwork,
         Self::RulesetCreate,
         Self::RulesetAllow,
         Self::RulesetAllowPort,

@@ -125,7 +125,7 @@ fn overlay_steps() -> Vec<Step> {
 }
 
 fn network_steps() -> Vec<Step> {
-    vec![Step::BeginNetwork, Step::EnterNetwork]
+    vec![unshare(libc::CLONE_NEWNET), Step::InterfaceUp { name: "lo" }]
 }
 
 fn ipc_steps() -> Vec<Step> {

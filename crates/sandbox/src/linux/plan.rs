@@ -72,22 +72,22 @@ fn fenced(host: &Host) -> Frame {
 }
 
 fn in_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
-    let deny = spec.network == Network::Deny;
-    let gateway = matches!(spec.network, Network::Gateway(_));
-    let net = if gateway { libc::CLONE_NEWNET as u64 } else { 0 };
+    let own = spec.network.is_own();
+    let net = if own { libc::CLONE_NEWNET as u64 } else { 0 };
     let mut setup = vec![Step::Unshare { flags: ENTERED | net }];
-    setup.extend(deny.then_some(Step::BeginNetwork));
-    if gateway {
+    if own {
+        setup.push(Step::InterfaceUp { name: "lo" });
+    }
+    if matches!(spec.network, Network::Gateway(_)) {
         // The only thing that the init waits for: what is done after it, the gateway need not wait for.
-        setup.extend([Step::InterfaceUp { name: "lo" }, Step::OfferSockets]);
+        setup.push(Step::OfferSockets);
     }
     setup.extend(match &spec.files {
         Files::Inherit => mounts::proc_only(host),
         Files::View(_) => mounts::view(host),
     });
-    setup.extend(deny.then_some(Step::EnterNetwork));
-    let mut walls = raise(spec, host, deny || gateway, &mut setup);
-    walls.push(filter(Spec { own_threads: u8::from(deny), ..PLAIN }, spec, host));
+    let mut walls = raise(spec, host, own, &mut setup);
+    walls.push(filter(PLAIN, spec, host));
     Frame { namespaces: BORN_IN, setup, walls, temp: None, proxy: None }
 }
 
@@ -103,7 +103,6 @@ fn without_namespaces(spec: &SandboxSpec, host: &Host) -> Frame {
         },
         sysv_ipc: false,
         own_processes: false,
-        own_threads: 0,
         truncate: host.landlock_abi >= landlock::TRUNCATE_ABI,
         heard: None,
     };

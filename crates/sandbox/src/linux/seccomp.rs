@@ -35,8 +35,6 @@ pub(crate) struct Spec {
     /// Whether every process number is one of the tree's own; where no PID namespace keeps
     /// others apart, limits of others cannot be changed.
     pub(crate) own_processes: bool,
-    /// Threads that the init starts before the one that listens.
-    pub(crate) own_threads: u8,
     /// Whether another wall keeps files from being emptied; where none does, the ways to do
     /// that without opening a file for writing are refused.
     pub(crate) truncate: bool,
@@ -72,14 +70,8 @@ pub(crate) struct Heard {
 }
 
 /// Namespaces keep network and IPC apart, and nobody listens.
-pub(crate) const PLAIN: Spec = Spec {
-    inet: Inet::Any,
-    sysv_ipc: true,
-    own_processes: true,
-    own_threads: 0,
-    truncate: true,
-    heard: None,
-};
+pub(crate) const PLAIN: Spec =
+    Spec { inet: Inet::Any, sysv_ipc: true, own_processes: true, truncate: true, heard: None };
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +126,10 @@ const TERMINAL_TRICKS: &[u32] = &[0x5412, 0x541c, 0x541d];
 /// `PER_LINUX`, `PER_LINUX32`, the same as Linux 2.6, without address
 /// randomisation (debuggers need it), and the question which one it is.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, 0x4_0000, u32::MAX];
-/// The sandbox's init: it has the same user, which is all that prlimit(2) asks for. And its
-/// threads, which have the next numbers of the namespace.
-const INIT_AND_THREADS: &[u32] = &[1, 2, 3];
+/// The sandbox's init: it has the same user, which is all that prlimit(2) asks for.
+const INIT: &[u32] = &[1];
+/// And its thread that listens, which is the second process of the namespace.
+const INIT_AND_LISTENER: &[u32] = &[1, 2];
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 const FAMILIES: &[u32] = &[AF_UNIX, 2, 10];
 /// prlimit(2) without a process number.
@@ -390,8 +383,7 @@ fn rules(spec: Spec) -> Rules {
     test(libc::SYS_personality, Test::OnlyOf(PERSONALITIES));
     let datagrams = spec.heard.is_some_and(|heard| heard.datagrams);
     test(libc::SYS_socket, Test::Socket(spec.inet, datagrams));
-    let init = 1 + usize::from(spec.own_threads) + usize::from(spec.heard.is_some());
-    let init = INIT_AND_THREADS.get(..init).unwrap_or(INIT_AND_THREADS);
+    let init = if spec.heard.is_some() { INIT_AND_LISTENER } else { INIT };
     test(libc::SYS_prlimit64, Test::OneOf(0, init));
     if spec.inet == Inet::Connections {
         connect_only(&mut rules);
@@ -788,7 +780,6 @@ mod tests {
         inet: Inet::None,
         sysv_ipc: false,
         own_processes: false,
-        own_threads: 0,
         truncate: false,
         heard: None,
     };

@@ -18,7 +18,7 @@ use ringfence_config::{Environment, Exposed, Mode, NetworkMode, Profile};
 use ringfence_network::{
     Account, Destination, Entered, Events, Gate, Gateway, GatewayEvent, HostProxies,
     NamespaceError, Proxy, ProxySettings, ProxyUrlError, Reach, Settings, SocketKind, Sockets,
-    Target, hosts_file, proxy_variables, resolv_conf,
+    Target, hosts_file, is_proxy_variable, proxy_variables, resolv_conf,
 };
 use ringfence_sandbox::{Denied, NameService, Network, Process, SocketService};
 use tokio::task::JoinHandle;
@@ -27,18 +27,6 @@ use crate::process::{Variables, is_set};
 
 /// How long what the command sent may take to go out after its end.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Variables that tell programs of a proxy. Where a gateway uses the host's proxy, they need not know of it.
-const PROXY_VARIABLES: &[&str] = &[
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-    "NO_PROXY",
-    "no_proxy",
-];
 
 /// What a gateway of a profile is made from.
 #[derive(Debug, Clone)]
@@ -90,7 +78,7 @@ pub(crate) fn network() -> Network {
 
 /// Without the host's proxies, which the gateway knows of.
 pub(crate) fn without_proxies(variables: &mut Variables) {
-    variables.retain(|(name, _)| !PROXY_VARIABLES.iter().any(|known| name == known));
+    variables.retain(|(name, _)| !is_proxy_variable(name));
 }
 
 /// The gateway of one run.

@@ -48,7 +48,7 @@ pub use ledger::{Account, Attempt, Cause, GatewayEvent, Refusal, Target};
 #[cfg(target_os = "linux")]
 pub use linux::{Packet, Rules, parse_packet};
 pub use outside::Patience;
-pub use proxy::{HeadError, Proxy, Request, parse_request, proxy_variables};
+pub use proxy::{HeadError, Proxy, Request, is_proxy_variable, parse_request, proxy_variables};
 pub use resolve::{Resolve, SystemResolver};
 pub use ringfence_policy::{
     AllowEntry, AllowEntryError, Allowlist, Destination, DestinationError, ReasonCode,

@@ -13,7 +13,7 @@ mod socks;
 mod variables;
 
 pub use http::{HeadError, Request, parse_request};
-pub use variables::proxy_variables;
+pub use variables::{is_proxy_variable, proxy_variables};
 
 use crate::gateway::{Gateway, Shared, accept};
 use crate::ledger::{Attempt, Cause, Target};

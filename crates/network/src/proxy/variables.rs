@@ -1,6 +1,17 @@
 //! The variables that tell programs of the proxy.
 
 use super::Proxy;
+use std::ffi::OsStr;
+
+const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
+const SOCKS: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Whether programs look for a proxy, or for what needs none, in the variable of this name.
+#[must_use]
+pub fn is_proxy_variable(name: &OsStr) -> bool {
+    HTTP.iter().chain(&SOCKS).chain(&NONE).any(|known| name == *known)
+}
 
 /// Name and value of each variable that a command needs to find the proxy. The values hold the password: they are secrets.
 ///
@@ -15,13 +26,13 @@ pub fn proxy_variables(proxy: &Proxy) -> Vec<(&'static str, String)> {
     let http = proxy.expose_url("http");
     let socks = proxy.expose_url("socks5h");
     let mut variables = Vec::new();
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+    for name in HTTP {
         variables.push((name, http.clone()));
     }
-    for name in ["ALL_PROXY", "all_proxy"] {
+    for name in SOCKS {
         variables.push((name, socks.clone()));
     }
-    for name in ["NO_PROXY", "no_proxy"] {
+    for name in NONE {
         variables.push((name, "localhost,127.0.0.1,::1".to_owned()));
     }
     variables.push(("NODE_USE_ENV_PROXY", "1".to_owned()));

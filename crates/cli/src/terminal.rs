@@ -46,7 +46,8 @@ impl RawMode {
         let mut before = lock();
         before.get_or_insert_with(|| settings.clone());
         settings.make_raw();
-        tcsetattr(io::stdin(), OptionalActions::Flush, &settings)
+        // Nothing that was typed is thrown away: this is done twice after a stop, here and when the signal arrives.
+        tcsetattr(io::stdin(), OptionalActions::Drain, &settings)
     }
 
     /// Stops this process as a shell wants it to, and goes on where it was.

@@ -43,36 +43,46 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
     Ok(status.success())
 }
 
+/// What can be measured.
+#[cfg(feature = "measure")]
+enum Table {
+    Latency,
+    Flight,
+    Gateway,
+    Work,
+}
+
 /// Measures and prints.
 ///
 /// # Errors
 /// When a command that is measured fails.
 #[cfg(feature = "measure")]
 pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
-    let (work, args) = match args {
-        [what, rest @ ..] if what == "work" => (true, rest),
-        _ => (false, args),
+    if let [flag, what, port] = args
+        && flag == "--client"
+    {
+        return gateway::client(what, port).map(|()| true);
+    }
+    let (tables, rest): (&[Table], _) = match args.split_first() {
+        Some((what, rest)) if what == "work" => (&[Table::Work], rest),
+        Some((what, rest)) if what == "gateway" => (&[Table::Gateway], rest),
+        _ => (&[Table::Latency, Table::Flight, Table::Gateway], args),
     };
-    let runs = match args {
-        [] if work => 15,
-        [] => 300,
-        [flag, what, port] if flag == "--client" => {
-            return gateway::client(what, port).map(|()| true);
-        }
+    let runs = match rest {
+        [] => None,
         [flag, runs] if flag == "--runs" => {
-            runs.parse().map_err(|error| format!("--runs: {error}"))?
+            Some(runs.parse().map_err(|error| format!("--runs: {error}"))?)
         }
-        _ => return Err("usage: cargo xtask bench [work] [--runs N]".to_owned()),
+        _ => return Err("usage: cargo xtask bench [work|gateway] [--runs N]".to_owned()),
     };
     let directory = std::env::temp_dir().join(format!("ringfence-bench-{}", std::process::id()));
     std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let measured = if work {
-        work::measure(runs, &directory)
-    } else {
-        latency::measure(runs, &directory)
-            .and_then(|()| flight::measure(runs, &directory))
-            .and_then(|()| gateway::measure(&directory))
-    };
+    let measured = tables.iter().try_for_each(|table| match table {
+        Table::Latency => latency::measure(runs.unwrap_or(300), &directory),
+        Table::Flight => flight::measure(runs.unwrap_or(300), &directory),
+        Table::Gateway => gateway::measure(runs.unwrap_or(9), &directory),
+        Table::Work => work::measure(runs.unwrap_or(15), &directory),
+    });
     std::fs::remove_dir_all(&directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     measured.map(|()| true)

@@ -10,7 +10,7 @@ use crate::dns::Names;
 use crate::gate::{Decision, Gate};
 use crate::ledger::{Account, Attempt, Cause, GatewayEvent, Ledger, Target};
 use crate::outside::{Connection, Failure, Outside, Patience};
-use crate::relay::{Pipes, relay, reset};
+use crate::relay::{Buffers, relay, reset};
 use crate::resolve::{Resolve, Resolver, SystemResolver};
 use crate::upstream::HostProxies;
 use ringfence_policy::Destination;
@@ -91,7 +91,7 @@ impl Gateway {
                 turn: AtomicUsize::new(0),
             },
             ledger,
-            pipes: Arc::default(),
+            buffers: Buffers::default(),
             places: settings.max_connections.clamp(1, MOST_PLACES),
             room: Arc::new(Semaphore::new(settings.max_connections.clamp(1, MOST_PLACES))),
             doors: Arc::new(Semaphore::new(MOST_DOORS)),
@@ -189,7 +189,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) outside: Outside,
     pub(crate) ledger: Ledger,
-    pipes: Arc<Pipes>,
+    buffers: Buffers,
     places: usize,
     /// One permit for each connection that may be had.
     room: Arc<Semaphore>,
@@ -257,7 +257,7 @@ impl Shared {
         let (up, down) = (AtomicU64::new(ahead as u64), AtomicU64::default());
         let gone = self.settled();
         let (ups, downs) = ([&up, &row.up], [&down, &row.down]);
-        let ended = relay(inside, outside, &self.pipes, &ups, &downs, gone).await;
+        let ended = relay(inside, outside, &self.buffers, &ups, &downs, gone).await;
         row.open.fetch_sub(1, Ordering::Relaxed);
         self.ledger.tell(GatewayEvent::Closed {
             at: SystemTime::now(),

@@ -1,32 +1,23 @@
 //! Bytes between inside and outside, both ways, until both sides have said that they are done.
 //!
 //! An end that is said (FIN) is passed on as such while the other direction goes on. An end that breaks off (RST) breaks off the
-//! other side too. On Linux the bytes go through a pipe by splice(2) and are never copied here; a pipe is held only while there
-//! are bytes on their way, so an idle connection has none.
+//! other side too. A buffer is held only while there are bytes on their way, so an idle connection has none.
 //!
-//! Memory is bounded by the sizes of the pipes: the first ones are large, for speed, the many after them small.
+//! Memory is bounded by the sizes of the buffers: the first ones are large, for speed, the many after them small.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpStream;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod spliced;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use spliced::Pipes;
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod copied;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) use copied::Pipes;
+mod buffers;
+pub(crate) use buffers::Buffers;
 
 /// Relays until both directions have ended, or the one to outside when the programs inside are `gone`; an error if one broke off, in
 /// which case both sides are reset.
 pub(crate) async fn relay(
     inside: &TcpStream,
     outside: &TcpStream,
-    pipes: &Arc<Pipes>,
+    buffers: &Buffers,
     up: &[&AtomicU64],
     down: &[&AtomicU64],
     gone: impl Future<Output = ()>,
@@ -34,12 +25,12 @@ pub(crate) async fn relay(
     let both = async {
         let down = async {
             tokio::select! {
-                ended = pump(outside, inside, pipes, down) => ended,
+                ended = pump(outside, inside, buffers, down) => ended,
                 // Nobody is left to read it.
                 () = gone => Ok(()),
             }
         };
-        tokio::try_join!(pump(inside, outside, pipes, up), down)
+        tokio::try_join!(pump(inside, outside, buffers, up), down)
     };
     let ended = both.await;
     if ended.is_err() {
@@ -52,10 +43,10 @@ pub(crate) async fn relay(
 async fn pump(
     from: &TcpStream,
     to: &TcpStream,
-    pipes: &Arc<Pipes>,
+    buffers: &Buffers,
     counters: &[&AtomicU64],
 ) -> io::Result<()> {
-    pipes
+    buffers
         .move_all(from, to, |moved| {
             for counter in counters {
                 counter.fetch_add(moved as u64, Ordering::Relaxed);

@@ -18,13 +18,12 @@ use ringfence::{Kept, Runner};
 const CONNECTIONS: usize = 100;
 /// Bytes of one turn.
 const BULK: usize = 1 << 28;
-const TURNS: usize = 9;
 
 /// Prints the table.
 ///
 /// # Errors
 /// When a client fails.
-pub(super) fn measure(workspace: &Path) -> Result<(), String> {
+pub(super) fn measure(turns: usize, workspace: &Path) -> Result<(), String> {
     let port = serve().map_err(|error| error.to_string())?;
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -53,14 +52,14 @@ pub(super) fn measure(workspace: &Path) -> Result<(), String> {
             Kept::Base64(text) => Err(format!("the client said {text}")),
         }
     };
-    println!("\nthrough the gateway of an allowlist, by turns, median of {TURNS}");
+    println!("\nthrough the gateway of an allowlist, by turns, median of {turns}");
     for (what, name, unit, scale) in [
         ("latency", "connect and first byte", "us", 1e-3),
         ("down", "256 MiB to the command", "ms", 1e-6),
         ("up", "256 MiB from the command", "ms", 1e-6),
     ] {
         let (mut plain, mut gateway) = (Vec::new(), Vec::new());
-        for _ in 0..TURNS {
+        for _ in 0..turns {
             plain.push(direct(what)?);
             gateway.push(through(what)?);
         }

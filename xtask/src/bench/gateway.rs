@@ -54,6 +54,7 @@ pub(super) fn measure(turns: usize, workspace: &Path) -> Result<(), String> {
     };
     println!("\nthrough the gateway of an allowlist, by turns, median of {turns}");
     for (what, name, unit, scale) in [
+        ("connect", "connect", "us", 1e-3),
         ("latency", "connect and first byte", "us", 1e-3),
         ("down", "256 MiB to the command", "ms", 1e-6),
         ("up", "256 MiB from the command", "ms", 1e-6),
@@ -137,23 +138,21 @@ pub(super) fn client(what: &str, port: &str) -> Result<(), String> {
 }
 
 fn measured(what: &str, port: u16) -> io::Result<f64> {
-    let greeted = || -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.read_exact(&mut [0])?;
-        Ok(stream)
-    };
     let nanos = |begun: Instant| begun.elapsed().as_nanos() as f64;
-    if what == "latency" {
+    if what == "connect" || what == "latency" {
         let mut times = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
             let begun = Instant::now();
-            drop(greeted()?);
-            times.push(nanos(begun));
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+            let connected = nanos(begun);
+            stream.read_exact(&mut [0])?;
+            times.push(if what == "connect" { connected } else { nanos(begun) });
         }
         return Ok(median(&mut times));
     }
     let mut buffer = vec![0; 256 * 1024];
-    let mut stream = greeted()?;
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.read_exact(&mut [0])?;
     let begun = Instant::now();
     stream.write_all(&what.as_bytes()[..1])?;
     if what == "down" {

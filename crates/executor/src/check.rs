@@ -53,7 +53,8 @@ fn attempt() -> Result<Served, String> {
         other => return Err(format!("the launcher hands out no sockets ({other:?})")),
     }
     let sockets = tree.take_sockets().ok_or("the launcher hands out no sockets")?;
-    let entered = gateway.enter(Arc::new(Inside(sockets))).map_err(|error| with_causes(&error))?;
+    let inside = Inside { service: sockets, process: tree.pid() };
+    let entered = gateway.enter(Arc::new(inside)).map_err(|error| with_causes(&error))?;
     Ok(match (entered.reach, entered.caveats.join("; ")) {
         (Reach::Rules { told: true }, caveats) if caveats.is_empty() => Served::Whole,
         (_, caveats) => Served::Lacking(caveats),

@@ -70,7 +70,7 @@ impl Denials {
     pub(crate) fn note(&mut self, mut denial: Denial) -> Option<&Denial> {
         if denial.source == DenialSource::Gateway {
             let known = self.programs.iter().find(|(target, _)| *target == denial.target);
-            denial.program = known.map(|(_, program)| program.clone());
+            denial.program = denial.program.or_else(|| known.map(|(_, program)| program.clone()));
         }
         let same = |known: &&mut Denial| known.kind == denial.kind && known.target == denial.target;
         if let Some(known) = self.list.iter_mut().find(same) {
@@ -126,6 +126,7 @@ pub(crate) fn from_gateway(refusal: &Refusal, redact: impl Fn(&[u8]) -> String) 
         reason_code: refusal.reason(),
         allow: refusal.missing_entry().map(|entry| text(format!("--allow {}", quoted(&entry)))),
         why: (!plain).then(|| text(refusal.cause.to_string())),
+        program: refusal.program.clone().map(text),
         source: DenialSource::Gateway,
         ..new(DeniedKind::Network, text(refusal.target.to_string()))
     }

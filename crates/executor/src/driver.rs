@@ -37,7 +37,7 @@ use crate::event::{Clock, Connection, EventKind, RunStarted};
 use crate::feed::Feed;
 use crate::masking::masked;
 use crate::outcome::{Captured, Outcome, OutcomeKind, Reached, Reason};
-use crate::outlet::{News, Outlet};
+use crate::outlet::{Inside, News, Outlet};
 use crate::prepared::Prepared;
 use crate::pumps::{Pumping, Pumps};
 use crate::run_id::RunId;
@@ -197,9 +197,10 @@ impl Driver {
 
     /// The tree waits for its network.
     fn serve_network(&mut self) {
-        let sockets = self.control.tree().take_sockets();
-        if let (Some(outlet), Some(sockets)) = (&mut self.outlet, sockets) {
-            outlet.enter(sockets);
+        let tree = self.control.tree();
+        let inside = tree.take_sockets().map(|service| Inside { service, process: tree.pid() });
+        if let (Some(outlet), Some(inside)) = (&mut self.outlet, inside) {
+            outlet.enter(inside);
         }
     }
 

@@ -152,12 +152,20 @@ impl OutletError {
 }
 
 /// Sockets of the tree, by the init that makes them.
-pub(crate) struct Inside(pub(crate) SocketService);
+pub(crate) struct Inside {
+    pub(crate) service: SocketService,
+    /// The init.
+    pub(crate) process: u32,
+}
 
 impl Sockets for Inside {
     fn open(&self, kinds: &[SocketKind]) -> io::Result<Vec<io::Result<OwnedFd>>> {
         let numbers: Vec<_> = kinds.iter().map(|kind| kind.numbers()).collect();
-        self.0.open(&numbers)
+        self.service.open(&numbers)
+    }
+
+    fn process(&self) -> Option<u32> {
+        Some(self.process)
     }
 }
 
@@ -194,10 +202,10 @@ impl Outlet {
     }
 
     /// Serves the network of the tree, then lets it go on. [`Outlet::news`] says when.
-    pub(crate) fn enter(&mut self, service: SocketService) {
+    pub(crate) fn enter(&mut self, inside: Inside) {
         let (gateway, expose) = (Arc::clone(&self.gateway), std::mem::take(&mut self.expose));
         let enter = move || {
-            let inside = Arc::new(Inside(service));
+            let inside = Arc::new(inside);
             let entered = gateway.enter(Arc::clone(&inside) as _).map_err(OutletError::Enter)?;
             for Exposed { outside, inside: port } in expose {
                 let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -205,7 +213,7 @@ impl Outlet {
                     .expose(outside, to, Arc::clone(&inside) as _)
                     .map_err(|source| OutletError::Expose { port: outside, source })?;
             }
-            inside.0.proceed().map_err(OutletError::Lost)?;
+            inside.service.proceed().map_err(OutletError::Lost)?;
             Ok(entered)
         };
         self.entering = Some(tokio::task::spawn_blocking(enter));

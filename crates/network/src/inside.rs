@@ -65,6 +65,12 @@ pub trait Sockets: Send + Sync {
     /// # Errors
     /// When nobody answers any more.
     fn open(&self, kinds: &[SocketKind]) -> io::Result<Vec<io::Result<OwnedFd>>>;
+
+    /// A process inside, by its number here, for as long as the namespace is served. Where it is known, refused questions for
+    /// names tell which program asked.
+    fn process(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// The namespace could not be made ready.

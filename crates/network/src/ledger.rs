@@ -103,6 +103,8 @@ pub struct Refusal {
     pub attempt: Attempt,
     /// Why not.
     pub cause: Cause,
+    /// The name of the program that asked for a name, where it is known: 15 bytes at most, the program's own to choose.
+    pub program: Option<String>,
 }
 
 impl Refusal {
@@ -288,8 +290,19 @@ impl Ledger {
     }
 
     pub(crate) fn refuse(&self, target: Target, attempt: Attempt, cause: Cause) {
+        self.refuse_program(target, attempt, cause, None);
+    }
+
+    pub(crate) fn refuse_program(
+        &self,
+        target: Target,
+        attempt: Attempt,
+        cause: Cause,
+        program: Option<String>,
+    ) {
         self.row(&target).refused.fetch_add(1, Ordering::Relaxed);
-        self.tell(GatewayEvent::Refused(Refusal { at: SystemTime::now(), target, attempt, cause }));
+        let at = SystemTime::now();
+        self.tell(GatewayEvent::Refused(Refusal { at, target, attempt, cause, program }));
     }
 
     pub(crate) fn failed(&self, target: Target, why: String) {
@@ -329,7 +342,8 @@ mod tests {
     fn a_refusal_says_what_is_missing() {
         let check = |target: Target, cause: Cause, text: &str, missing: Option<&str>| {
             let at = SystemTime::UNIX_EPOCH;
-            let refusal = Refusal { at, target, attempt: Attempt::Connection, cause };
+            let refusal =
+                Refusal { at, target, attempt: Attempt::Connection, cause, program: None };
             assert_eq!(refusal.to_string(), text);
             assert_eq!(refusal.missing_entry().as_deref(), missing);
             assert_eq!(refusal.reason().as_str(), "network_allowlist_blocked");

@@ -8,11 +8,13 @@
 //! configure it by them. So nothing of this runs in the command's reach, and the program inside that makes the sockets needs to know
 //! nothing.
 
+mod asker;
 mod namespace;
 mod netlink;
 mod nflog;
 mod rules;
 
+pub(crate) use asker::program;
 pub(crate) use namespace::Fitted;
 pub use nflog::{Packet, parse_packet};
 pub use rules::Rules;

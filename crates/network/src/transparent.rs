@@ -5,7 +5,7 @@ use crate::gate::Decision;
 use crate::gateway::{Gateway, Shared, accept};
 use crate::inside::{Entered, NamespaceError, Reach, SocketKind, Sockets};
 use crate::ledger::{Attempt, Cause, Target};
-use crate::linux::{Fitted, Packet, fit_out, listen, packets};
+use crate::linux::{self, Fitted, Packet, fit_out, listen, packets};
 use crate::relay::reset;
 use ringfence_policy::Destination;
 use ringfence_policy::allowlist::HostName;
@@ -27,8 +27,10 @@ const NAMES_WITH_LISTENERS: usize = 128;
 const MAX_QUESTION: usize = 4096;
 /// How long a client of the name server may be silent on a TCP connection.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Most names whose first kind of question is remembered.
+/// Most names whose first question is remembered.
 const MAX_ASKED: usize = 1024;
+/// Most names whose asker is looked for, which takes a look at every process.
+const MAX_ASKERS: usize = 64;
 
 /// One namespace.
 struct Inside {
@@ -36,10 +38,26 @@ struct Inside {
     sockets: Arc<dyn Sockets>,
     reach: Reach,
     names: Arc<Mutex<Names>>,
-    /// Kind of the first question for a name that was refused: clients ask for both families, which is one attempt.
-    asked: Mutex<HashMap<String, RecordType>>,
+    /// The first question for each name that was refused.
+    asked: Mutex<HashMap<String, Asked>>,
     /// Listeners of synthetic addresses, where there are no rules.
     listeners: Mutex<HashMap<Ipv4Addr, Vec<AbortHandle>>>,
+}
+
+/// The first question for a name.
+#[derive(Debug, Clone)]
+struct Asked {
+    /// Clients ask for both families, which is one attempt.
+    record: RecordType,
+    program: Option<String>,
+}
+
+/// Where a question came from.
+#[derive(Debug, Clone, Copy)]
+struct Client {
+    address: SocketAddr,
+    /// The kernel's tables that its socket is in.
+    tables: [&'static str; 2],
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -203,7 +221,10 @@ impl Inside {
         loop {
             match socket.recv_from(&mut buffer).await {
                 Ok((length, client)) => {
-                    if let Some(answer) = self.answer(&buffer[..length]) {
+                    if let Some(answer) = self.answer(
+                        &buffer[..length],
+                        Client { address: client, tables: ["udp", "udp6"] },
+                    ) {
                         // A client that is gone needs no answer.
                         drop(socket.try_send_to(&answer, client));
                     }
@@ -216,12 +237,14 @@ impl Inside {
 
     async fn answer_stream(self: Arc<Self>, mut stream: TcpStream) {
         let mut buffer = vec![0; MAX_QUESTION];
+        let Ok(address) = stream.peer_addr() else { return };
+        let client = Client { address, tables: ["tcp", "tcp6"] };
         loop {
             let exchange = async {
                 let length = usize::from(stream.read_u16().await?);
                 let question = buffer.get_mut(..length).ok_or(io::ErrorKind::InvalidData)?;
                 stream.read_exact(question).await?;
-                let answer = self.answer(question).ok_or(io::ErrorKind::InvalidData)?;
+                let answer = self.answer(question, client).ok_or(io::ErrorKind::InvalidData)?;
                 let mut message = (answer.len() as u16).to_be_bytes().to_vec();
                 message.extend_from_slice(&answer);
                 stream.write_all(&message).await
@@ -234,14 +257,14 @@ impl Inside {
     }
 
     /// The answer to a question, if it deserves one.
-    fn answer(self: &Arc<Self>, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn answer(self: &Arc<Self>, bytes: &[u8], client: Client) -> Option<Vec<u8>> {
         let query = match Query::parse(bytes) {
             Ok(query) => query,
             Err(error) => return error.answer(),
         };
         let said = dns::answer(&query, &self.shared.gate, &mut locked(&self.names));
         if said.refused {
-            self.record_lookup(&query);
+            self.record_lookup(&query, client);
         }
         if let (dns::Answer::V4(address), Reach::Listeners) = (&said.answer, self.reach) {
             self.listen_for(*address);
@@ -249,21 +272,10 @@ impl Inside {
         Some(query.answer(&said.answer, dns::TTL))
     }
 
-    fn record_lookup(&self, query: &Query) {
+    fn record_lookup(&self, query: &Query, client: Client) {
         let host = query.name.to_ascii_lowercase();
-        let mut asked = locked(&self.asked);
-        let room = asked.len() < MAX_ASKED;
-        let first = match asked.get(&host) {
-            Some(first) => *first,
-            None => {
-                if room {
-                    asked.insert(host.clone(), query.record);
-                }
-                query.record
-            }
-        };
-        drop(asked);
-        if first != query.record {
+        let first = self.first_question(&host, query.record, client);
+        if first.record != query.record {
             return;
         }
         let cause = match HostName::parse(&host) {
@@ -273,7 +285,24 @@ impl Inside {
                 Decision::Allowed { .. } => Cause::NotListed { near_miss: None },
             },
         };
-        self.shared.ledger.refuse(Target { host, port: None }, Attempt::Lookup, cause);
+        let target = Target { host, port: None };
+        self.shared.ledger.refuse_program(target, Attempt::Lookup, cause, first.program);
+    }
+
+    /// The first question for a name, which may be this one.
+    fn first_question(&self, host: &str, record: RecordType, client: Client) -> Asked {
+        let mut asked = locked(&self.asked);
+        if let Some(first) = asked.get(host) {
+            return first.clone();
+        }
+        let looked_for = self.sockets.process().filter(|_| asked.len() < MAX_ASKERS);
+        let program =
+            looked_for.and_then(|inside| linux::program(inside, client.address, client.tables));
+        let first = Asked { record, program };
+        if asked.len() < MAX_ASKED {
+            asked.insert(host.to_owned(), first.clone());
+        }
+        first
     }
 
     /// Without rules: listeners for the ports of a name that has just got its address.

@@ -268,6 +268,13 @@ impl Shared {
         });
     }
 
+    /// A connection that was made for somebody who did not come.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn untaken(&self, target: Target) {
+        let at = SystemTime::now();
+        self.ledger.tell(GatewayEvent::Closed { at, target, up: 0, down: 0, reset: false });
+    }
+
     /// One connection whose destination is known, from a program that knows nothing of the gateway.
     #[cfg(target_os = "linux")]
     pub(crate) async fn serve(&self, inside: TcpStream, destination: Destination) {

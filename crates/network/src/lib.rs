@@ -28,6 +28,8 @@ mod address;
 pub mod dns;
 mod gate;
 mod gateway;
+#[cfg(target_os = "linux")]
+mod held;
 mod inside;
 mod ledger;
 #[cfg(target_os = "linux")]

@@ -4,6 +4,8 @@
 //! route that leads nowhere, and one rule set redirects what is allowed to one listener. Whatever is left is refused in the kernel
 //! at once, and told.
 //!
+//! Where the kernel can, the first packet of an allowed connection waits until there is a connection outside.
+//!
 //! Everything is done from outside, by sockets that somebody inside makes and hands out ([`Sockets`](crate::Sockets)): whoever owns a namespace may
 //! configure it by them. So nothing of this runs in the command's reach, and the program inside that makes the sockets needs to know
 //! nothing.
@@ -12,6 +14,7 @@ mod asker;
 mod namespace;
 mod netlink;
 mod nflog;
+mod queue;
 mod rules;
 
 pub(crate) use asker::program;
@@ -21,3 +24,4 @@ pub use rules::Rules;
 
 pub(crate) use namespace::{fit_out, listen};
 pub(crate) use nflog::packets;
+pub(crate) use queue::{Verdict, Waiting, answer, waiting};

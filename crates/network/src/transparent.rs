@@ -3,9 +3,10 @@
 use crate::dns::{self, Names, Query, RecordType};
 use crate::gate::Decision;
 use crate::gateway::{Gateway, Shared, accept};
+use crate::held::{Held, Made};
 use crate::inside::{Entered, NamespaceError, Reach, SocketKind, Sockets};
 use crate::ledger::{Attempt, Cause, Target};
-use crate::linux::{self, Fitted, Packet, fit_out, listen, packets};
+use crate::linux::{self, Fitted, Packet, Verdict, Waiting, fit_out, listen, packets};
 use crate::relay::reset;
 use ringfence_policy::Destination;
 use ringfence_policy::allowlist::HostName;
@@ -42,6 +43,8 @@ struct Inside {
     asked: Mutex<HashMap<String, Asked>>,
     /// Listeners of synthetic addresses, where there are no rules.
     listeners: Mutex<HashMap<Ipv4Addr, Vec<AbortHandle>>>,
+    /// Connections that are made before they stand inside.
+    held: Arc<Held>,
 }
 
 /// The first question for a name.
@@ -87,6 +90,7 @@ impl Gateway {
             })),
             asked: Mutex::default(),
             listeners: Mutex::default(),
+            held: Arc::default(),
         });
         *locked(&self.shared.names) = Arc::clone(&inside.names);
         let guard = self.handle.enter();
@@ -157,7 +161,10 @@ impl Inside {
         if let Some(log) = fitted.log {
             // The type only says how to wait and that recv(2) is meant, which is the same for every kind of socket.
             let door = self.shared.door();
-            tokio::spawn(self.read_log(UdpSocket::from_std(log.into())?, door));
+            tokio::spawn(Arc::clone(&self).read_log(UdpSocket::from_std(log.into())?, door));
+        }
+        if let Some(held) = fitted.held {
+            tokio::spawn(self.answer_held(UdpSocket::from_std(held.into())?));
         }
         Ok(())
     }
@@ -170,7 +177,14 @@ impl Inside {
             let inside = Arc::clone(&self);
             async move {
                 match inside.destination_of(&stream) {
-                    Ok(destination) => shared.serve(stream, destination).await,
+                    Ok((address, destination)) => match inside.held.take(address) {
+                        Some(Made::Whole(made)) => {
+                            let target = Target::from(&destination);
+                            shared.carry(&stream, &made.stream, target, 0).await;
+                        }
+                        Some(Made::Broken) => reset(&stream),
+                        None => shared.serve(stream, destination).await,
+                    },
                     Err(_) => reset(&stream),
                 }
             }
@@ -178,24 +192,52 @@ impl Inside {
         Ok(tokio::spawn(accept(shared, listener, serve)).abort_handle())
     }
 
-    /// What the program inside asked for, recorded when that is nothing any more.
-    fn destination_of(&self, stream: &TcpStream) -> io::Result<Destination> {
+    /// What the program inside asked for: the address, and what it means, recorded when that is nothing any more.
+    fn destination_of(&self, stream: &TcpStream) -> io::Result<(SocketAddr, Destination)> {
         let local = stream.local_addr()?;
         let address = match (self.reach, local) {
             (Reach::Listeners, local) => local,
             (Reach::Rules { .. }, SocketAddr::V4(_)) => sockopt::ip_original_dst(stream)?.into(),
             (Reach::Rules { .. }, SocketAddr::V6(_)) => sockopt::ipv6_original_dst(stream)?.into(),
         };
+        let destination = self.known(address).ok_or(io::ErrorKind::NotFound)?;
+        Ok((address, destination))
+    }
+
+    /// What an address means, recorded when that is nothing any more.
+    fn known(&self, address: SocketAddr) -> Option<Destination> {
         let destination = self.meant(address);
         if self.is_forgotten(&destination) {
-            self.shared.ledger.refuse(
-                Target::from(&destination),
-                Attempt::Connection,
-                Cause::Forgotten,
-            );
-            return Err(io::ErrorKind::NotFound.into());
+            let target = Target::from(&destination);
+            self.shared.ledger.refuse(target, Attempt::Connection, Cause::Forgotten);
+            return None;
         }
-        Ok(destination)
+        Some(destination)
+    }
+
+    /// Answers those whose first packet waits.
+    async fn answer_held(self: Arc<Self>, queue: UdpSocket) {
+        let queue = Arc::new(queue);
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            match queue.recv(&mut buffer).await {
+                Ok(length) => {
+                    let received = buffer.get(..length).unwrap_or_default();
+                    linux::waiting(received).for_each(|waiting| self.answer_one(&queue, &waiting));
+                }
+                // Some were lost, as there were too many at once; they are sent again.
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    fn answer_one(&self, queue: &Arc<UdpSocket>, waiting: &Waiting) {
+        let (queue, id) = (Arc::clone(queue), waiting.id);
+        let answer = move |verdict| linux::answer(&*queue, id, verdict);
+        match self.known(waiting.packet.destination) {
+            Some(destination) => self.held.ask(&self.shared, waiting, destination, answer),
+            None => answer(Verdict::Refuse),
+        }
     }
 
     /// The name behind a synthetic address, or the address as it is.

@@ -4,8 +4,8 @@
 //! the programs inside, and networks and entries for every port cannot be served; what is missing is said.
 
 use super::netlink::{ACK, Batch, CREATE, REPLACE};
-use super::nflog;
-use super::rules::{DNS_PORT, GATEWAY_PORT, Rules};
+use super::rules::{DNS_PORT, GATEWAY_PORT, Hold, Rules};
+use super::{nflog, queue};
 use crate::dns::NAME_SERVER;
 use crate::gate::Gate;
 use crate::inside::{NamespaceError, Reach, SocketKind, Sockets};
@@ -23,20 +23,25 @@ pub(crate) struct Fitted {
     pub(crate) dns_udp: OwnedFd,
     pub(crate) dns_tcp: OwnedFd,
     pub(crate) log: Option<OwnedFd>,
+    /// First packets wait here for an answer.
+    pub(crate) held: Option<OwnedFd>,
     pub(crate) caveats: Vec<String>,
 }
 
 /// Makes the namespace ready.
 pub(crate) fn fit_out(sockets: &dyn Sockets, gate: &Gate) -> Result<Fitted, NamespaceError> {
     use SocketKind::{Netfilter, Route, Tcp4, Tcp6, Udp4};
-    let mut made = Made::ask(sockets, &[Route, Netfilter, Netfilter, Udp4, Tcp4, Tcp4, Tcp6])?;
+    let kinds = [Route, Netfilter, Netfilter, Netfilter, Udp4, Tcp4, Tcp4, Tcp6];
+    let mut made = Made::ask(sockets, &kinds)?;
     let route = made.next()?;
-    let (rules, log, dns_udp) = (made.next(), made.next(), made.next()?);
+    let (rules, log, held) = (made.next(), made.next(), made.next());
+    let dns_udp = made.next()?;
     let (dns_tcp, tcp4, tcp6) = (made.next()?, made.next()?, made.next());
     basis().carry_out(&route).map_err(NamespaceError::Routes)?;
     let log = log.ok().filter(|log| nflog::subscribe().carry_out(log).is_ok());
-    match rules.ok().and_then(|rules| install(&rules, gate, log.is_some())) {
-        Some(told) => {
+    let held = held.ok().filter(|held| queue::subscribe().carry_out(held).is_ok());
+    match rules.ok().and_then(|rules| install(&rules, gate, log.is_some(), held.is_some())) {
+        Some(Installed { told, holds }) => {
             let mut caveats = ways_out(&route, gate)?;
             if !told {
                 caveats.push("refused datagrams are not recorded: the kernel has no NFLOG".into());
@@ -48,7 +53,8 @@ pub(crate) fn fit_out(sockets: &dyn Sockets, gate: &Gate) -> Result<Fitted, Name
                 tcp.extend(listen(tcp6, (Ipv6Addr::LOCALHOST, GATEWAY_PORT)).ok());
             }
             let log = log.filter(|_| told);
-            Ok(Fitted { reach: Reach::Rules { told }, tcp, dns_udp, dns_tcp, log, caveats })
+            let held = held.filter(|_| holds);
+            Ok(Fitted { reach: Reach::Rules { told }, tcp, dns_udp, dns_tcp, log, held, caveats })
         }
         None => {
             drop((tcp4, tcp6));
@@ -57,7 +63,8 @@ pub(crate) fn fit_out(sockets: &dyn Sockets, gate: &Gate) -> Result<Fitted, Name
             let mut caveats =
                 vec!["refused addresses are not recorded: there is no nf_tables".to_owned()];
             let tcp = address_listeners(sockets, gate, &route, &mut caveats)?;
-            Ok(Fitted { reach: Reach::Listeners, tcp, dns_udp, dns_tcp, log: None, caveats })
+            let (log, held) = (None, None);
+            Ok(Fitted { reach: Reach::Listeners, tcp, dns_udp, dns_tcp, log, held, caveats })
         }
     }
 }
@@ -81,12 +88,25 @@ impl Made {
     }
 }
 
-/// Installs the rules, exact ones if the kernel can log, and says whether it can; `None` without nf_tables.
-fn install(socket: &OwnedFd, gate: &Gate, log: bool) -> Option<bool> {
-    if log && Rules::exact(gate).batch(true).carry_out(socket).is_ok() {
-        return Some(true);
-    }
-    Rules::wide(gate).batch(false).carry_out(socket).ok().map(|()| false)
+/// What the kernel took.
+struct Installed {
+    /// It tells what it refuses.
+    told: bool,
+    /// First packets wait.
+    holds: bool,
+}
+
+/// Installs the best rules that the kernel takes; `None` without nf_tables.
+fn install(socket: &OwnedFd, gate: &Gate, log: bool, hold: bool) -> Option<Installed> {
+    let holds = [Some(Hold::Expression), Some(Hold::Target), None];
+    let ways = [true, false].into_iter().filter(|told| log || !told).flat_map(|told| {
+        holds.into_iter().filter(|way| hold || way.is_none()).map(move |way| (told, way))
+    });
+    ways.into_iter().find_map(|(told, way)| {
+        let rules = if told { Rules::exact(gate) } else { Rules::wide(gate) };
+        let taken = rules.batch(told, way).carry_out(socket).is_ok();
+        taken.then_some(Installed { told, holds: way.is_some() })
+    })
 }
 
 /// Index of the loopback, in every namespace.

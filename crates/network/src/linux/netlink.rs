@@ -55,8 +55,7 @@ impl Batch {
     }
 
     /// The bytes.
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -72,8 +71,14 @@ impl Batch {
                 Err(Errno::AGAIN) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 other => other?,
             };
-            if self.read_answers(buffer.get(..length).unwrap_or_default())? {
-                return Ok(());
+            match self.read_answers(buffer.get(..length).unwrap_or_default()) {
+                Ok(false) => {}
+                Ok(true) => return Ok(()),
+                Err(error) => {
+                    // Every message that was wrong has an answer, which the next batch must not take for its own.
+                    while rustix::net::recv(socket, &mut *buffer, RecvFlags::DONTWAIT).is_ok() {}
+                    return Err(error);
+                }
             }
         }
     }
@@ -190,7 +195,7 @@ mod tests {
         expect.extend([12_u16.to_ne_bytes(), 0x8002_u16.to_ne_bytes()].concat());
         expect.extend([8_u16.to_ne_bytes(), 3_u16.to_ne_bytes()].concat());
         expect.extend([1, 2, 3, 4]);
-        assert_eq!(batch.bytes(), expect);
+        assert_eq!(batch.as_bytes(), expect);
         assert_eq!(messages(&expect).next().map(|(kind, number, _)| (kind, number)), Some((7, 1)));
     }
 

@@ -22,6 +22,8 @@ const PAYLOAD: u16 = 9;
 pub struct Packet {
     /// Protocol number, as 6 for TCP.
     pub protocol: u8,
+    /// Where it came from, likewise.
+    pub source: SocketAddr,
     /// Where it was to go; port 0 where the protocol has none.
     pub destination: SocketAddr,
 }
@@ -67,30 +69,38 @@ pub fn parse_packet(bytes: &[u8]) -> Option<Packet> {
 fn parse_v4(bytes: &[u8]) -> Option<Packet> {
     let header = usize::from(bytes.first()? & 15) * 4;
     let protocol = *bytes.get(9)?;
-    let address: [u8; 4] = bytes.get(16..20)?.try_into().ok()?;
-    let port = port(protocol, bytes.get(header.max(20)..));
-    Some(Packet { protocol, destination: (IpAddr::from(Ipv4Addr::from(address)), port).into() })
+    let address = |at: usize| {
+        let octets: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+        Some(IpAddr::from(Ipv4Addr::from(octets)))
+    };
+    Some(packet(protocol, [address(12)?, address(16)?], bytes.get(header.max(20)..)))
 }
 
 fn parse_v6(bytes: &[u8]) -> Option<Packet> {
     let mut protocol = *bytes.get(6)?;
-    let address: [u8; 16] = bytes.get(24..40)?.try_into().ok()?;
+    let address = |at: usize| {
+        let octets: [u8; 16] = bytes.get(at..at + 16)?.try_into().ok()?;
+        Some(IpAddr::from(Ipv6Addr::from(octets)))
+    };
+    let addresses = [address(8)?, address(24)?];
     let mut rest = bytes.get(40..);
     // Hop-by-hop, routing, destination options: a next header and a length each.
     while let (0 | 43 | 60, Some([next, length, ..])) = (protocol, rest) {
         protocol = *next;
         rest = rest.and_then(|rest| rest.get(8 + usize::from(*length) * 8..));
     }
-    let port = port(protocol, rest);
-    Some(Packet { protocol, destination: (IpAddr::from(Ipv6Addr::from(address)), port).into() })
+    Some(packet(protocol, addresses, rest))
 }
 
-/// The destination port of TCP, UDP, DCCP, SCTP and UDP-Lite.
-fn port(protocol: u8, transport: Option<&[u8]>) -> u16 {
-    match (protocol, transport) {
-        (6 | 17 | 33 | 132 | 136, Some([_, _, high, low, ..])) => u16::from_be_bytes([*high, *low]),
-        _ => 0,
-    }
+/// With the ports of TCP, UDP, DCCP, SCTP and UDP-Lite.
+fn packet(protocol: u8, [from, to]: [IpAddr; 2], transport: Option<&[u8]>) -> Packet {
+    let [source, destination] = match (protocol, transport) {
+        (6 | 17 | 33 | 132 | 136, Some([a, b, c, d, ..])) => {
+            [u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])]
+        }
+        _ => [0; 2],
+    };
+    Packet { protocol, source: (from, source).into(), destination: (to, destination).into() }
 }
 
 #[cfg(test)]
@@ -135,7 +145,7 @@ mod tests {
         batch.message(PACKET, 0, &[2, 0, 0, 1], |a| {
             a.bytes(1, &[8, 0, 3, 0]).bytes(PAYLOAD, &v4(17, 0));
         });
-        let found: Vec<_> = packets(batch.bytes()).collect();
+        let found: Vec<_> = packets(batch.as_bytes()).collect();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].protocol, found[0].destination.port()), (17, 443));
     }

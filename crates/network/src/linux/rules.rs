@@ -1,13 +1,16 @@
 //! The rule set of a namespace: what is redirected to the gateway, what stays inside, and that the rest is refused.
 //!
-//! Two chains. The first sees the first packet of every connection on its way out and redirects it if an entry may cover it; the
-//! gateway decides exactly, by name and port. The second refuses whatever is neither redirected nor inside, and tells it.
+//! One chain sees the first packet of every connection on its way out and redirects it if an entry may cover it; the
+//! gateway decides exactly, by name and port. Another refuses whatever is neither redirected nor inside, and tells it. Where
+//! packets can wait, two more come before them: the first holds what will be redirected until the gateway has
+//! answered, the second refuses what it has marked.
 //!
 //! The trap is the loopback. A wide network such as `0.0.0.0/0` covers it, and a program must still reach its own servers: an entry
 //! takes a loopback address away from the inside only when it lies wholly in the loopback network.
 
 use super::netlink::{ACK, Attributes, Batch, CREATE};
 use super::nflog;
+use super::queue::Verdict;
 use crate::dns::NAME_SERVER;
 use crate::gate::Gate;
 use ringfence_policy::allowlist::{AllowHost, Network};
@@ -26,6 +29,15 @@ const MOST: usize = 256;
 struct Redirect {
     network: Network,
     port: Option<u16>,
+}
+
+/// How a rule says that a packet is to wait. Kernels have the one, the other, both or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// `nft_queue`.
+    Expression,
+    /// The target of iptables, by `nft_compat`.
+    Target,
 }
 
 /// The rules of one allowlist, as data.
@@ -82,8 +94,11 @@ impl Rules {
     }
 
     /// The table, as one message to the kernel: all of it comes into being at once, or nothing.
-    pub(super) fn batch(&self, log: bool) -> Batch {
+    pub(super) fn batch(&self, log: bool, hold: Option<Hold>) -> Batch {
         let mut table = Table::begin();
+        if let Some(way) = hold {
+            self.hold(&mut table, way);
+        }
         table.chain("lead", "nat", -100);
         table.chain("wall", "filter", 0);
         for protocol in [UDP, TCP] {
@@ -91,17 +106,9 @@ impl Rules {
                 rule.to(network(NAME_SERVER, 32)).protocol(protocol).port(53).redirect(DNS_PORT);
             });
         }
-        for redirect in &self.inside {
-            table.rule("lead", |rule| rule.lead(redirect));
-        }
-        for network in stays_inside() {
-            table.rule("lead", |rule| {
-                rule.to(network).accept();
-            });
-        }
-        for redirect in &self.outside {
-            table.rule("lead", |rule| rule.lead(redirect));
-        }
+        self.choose(&mut table, "lead", |rule| {
+            rule.redirect(GATEWAY_PORT);
+        });
         table.rule("wall", |rule| {
             rule.tracked().accept();
         });
@@ -122,6 +129,42 @@ impl Rules {
             rule.refuse(REJECT_UNREACHABLE, PORT_UNREACHABLE);
         });
         table.end()
+    }
+
+    /// Something for what is led to the gateway.
+    fn choose(&self, table: &mut Table, chain: &str, act: impl Fn(&mut Rule<'_, '_>)) {
+        for redirect in &self.inside {
+            table.rule(chain, |rule| act(rule.meets(redirect)));
+        }
+        for network in stays_inside() {
+            table.rule(chain, |rule| {
+                rule.to(network).accept();
+            });
+        }
+        for redirect in &self.outside {
+            table.rule(chain, |rule| act(rule.meets(redirect)));
+        }
+    }
+
+    /// Between conntrack, which knows first packets, and the redirection.
+    fn hold(&self, table: &mut Table, way: Hold) {
+        table.chain("hold", "filter", -150);
+        table.rule("hold", |rule| {
+            rule.tracked().accept();
+        });
+        self.choose(table, "hold", |rule| {
+            rule.queue(way);
+        });
+        table.chain("answer", "filter", -140);
+        let refusals = [
+            (Verdict::Refuse, REJECT_RESET, 0),
+            (Verdict::Unreachable, REJECT_UNREACHABLE, HOST_UNREACHABLE),
+        ];
+        for (verdict, kind, code) in refusals {
+            table.rule("answer", |rule| {
+                rule.protocol(TCP).marked(verdict.mark()).refuse(kind, code);
+            });
+        }
     }
 }
 
@@ -152,10 +195,12 @@ impl fmt::Display for Rules {
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// `NFT_REJECT_TCP_RST`, `NFT_REJECT_ICMPX_UNREACH`, `NFT_REJECT_ICMPX_PORT_UNREACH`.
+/// `NFT_REJECT_TCP_RST`, `NFT_REJECT_ICMPX_UNREACH`, `NFT_REJECT_ICMPX_PORT_UNREACH`,
+/// `NFT_REJECT_ICMPX_HOST_UNREACH`.
 const REJECT_RESET: u32 = 1;
 const REJECT_UNREACHABLE: u32 = 2;
 const PORT_UNREACHABLE: u8 = 1;
+const HOST_UNREACHABLE: u8 = 2;
 
 const TABLE: &str = "ringfence";
 /// Family of tables that see IPv4 and IPv6: `NFPROTO_INET`.
@@ -300,12 +345,16 @@ impl Rule<'_, '_> {
         self.mask(&6_u32.to_ne_bytes()).compare(1, &[0; 4])
     }
 
-    fn lead(&mut self, redirect: &Redirect) {
+    fn meets(&mut self, redirect: &Redirect) -> &mut Self {
         self.to(redirect.network).protocol(TCP);
         if let Some(port) = redirect.port {
             self.port(port);
         }
-        self.redirect(GATEWAY_PORT);
+        self
+    }
+
+    fn marked(&mut self, mark: u32) -> &mut Self {
+        self.meta(3).equals(&mark.to_ne_bytes())
     }
 
     fn redirect(&mut self, port: u16) -> &mut Self {
@@ -328,6 +377,19 @@ impl Rule<'_, '_> {
                 });
             });
         })
+    }
+
+    /// To queue 0.
+    fn queue(&mut self, way: Hold) -> &mut Self {
+        match way {
+            Hold::Expression => self.expression("queue", |a| {
+                a.bytes(1, &[0, 0]);
+            }),
+            // Revision 0, and a number with the room that is rounded up for it.
+            Hold::Target => self.expression("target", |a| {
+                a.text(1, "NFQUEUE").be32(2, 0).bytes(3, &[0; 8]);
+            }),
+        }
     }
 
     fn log(&mut self) -> &mut Self {
@@ -383,6 +445,6 @@ mod tests {
         let entries: Vec<String> = (1..=300).map(|n| format!("10.0.0.0/8:{n}")).collect();
         let gate = Gate::parse(entries.iter().map(String::as_str)).expect("good entries");
         assert_eq!(Rules::exact(&gate), Rules { inside: vec![], outside: everything() });
-        assert!(Rules::wide(&gate).batch(false).bytes().len() < 32 * 1024);
+        assert!(Rules::wide(&gate).batch(false, Some(Hold::Target)).as_bytes().len() < 32 * 1024);
     }
 }

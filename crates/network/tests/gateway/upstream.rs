@@ -2,7 +2,7 @@
 
 use crate::support::{Fixed, World, echo, server, settings};
 use ringfence_network::{Gateway, GatewayEvent, HostProxies, ProxySettings, Settings};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ fn check(scheme: &str) {
     stream.read_to_string(&mut text).expect("it comes back");
     assert_eq!(text, "by a proxy");
     let address = world.lookup("other.test").expect("the name is listed");
-    let mut stream = world.connect((address, 443)).expect("the gateway takes it up");
-    stream.read(&mut [0]).expect_err("the proxy says no");
+    let error = world.connect((address, 443)).expect_err("the proxy says no");
+    assert_eq!(error.kind(), ErrorKind::HostUnreachable);
     let why = world.event(|event| match event {
         GatewayEvent::Failed { why, .. } => Some(why.clone()),
         _ => None,

@@ -99,4 +99,8 @@ impl Sink for OwnStream {
     fn name(&self) -> String {
         self.sink.name()
     }
+
+    fn undelivered(&self) -> Option<u64> {
+        self.sink.undelivered()
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use ringfence_output_capture::{CombinedReport, Kept as Pumped, LiveRedaction, StreamReport};
+use ringfence_output_capture::{
+    CombinedReport, Kept as Pumped, KeptPart, LiveRedaction, StreamReport,
+};
 
 use crate::event::Stream;
 use crate::masking::masked;
@@ -26,28 +28,24 @@ pub(crate) fn counted(report: &StreamReport) -> Captured {
 }
 
 /// A stream of which plain text was kept.
-pub(crate) fn plain(report: &StreamReport, text: &CombinedReport) -> Captured {
+pub(crate) fn plain(report: &StreamReport, text: KeptPart) -> Captured {
     Captured {
-        kept_bytes: kept_bytes(text),
+        kept_bytes: text.kept_bytes,
         dropped_bytes: text.dropped_bytes,
         dropped_lines: text.dropped_lines,
-        kept: kept(text.text()),
+        kept: kept(text.text),
         ..counted(report)
     }
 }
 
 /// Both streams in one.
-pub(crate) fn interleaved(text: &CombinedReport) -> Interleaved {
+pub(crate) fn interleaved(text: CombinedReport) -> Interleaved {
     Interleaved {
-        kept_bytes: kept_bytes(text),
+        kept_bytes: text.kept_bytes(),
         dropped_bytes: text.dropped_bytes,
         dropped_lines: text.dropped_lines,
-        kept: kept(text.text()),
+        kept: kept(text.into_text()),
     }
-}
-
-fn kept_bytes(text: &CombinedReport) -> u64 {
-    text.head.iter().chain(&text.tail).map(|piece| piece.bytes.len() as u64).sum()
 }
 
 fn kept(kept: Pumped) -> Kept {

@@ -503,7 +503,7 @@ impl Driver {
             usage: self.seen.usage,
             stdout: stdout.captured,
             stderr: stderr.captured,
-            combined: self.about.combined.as_ref().map(|all| captured::interleaved(&all.take())),
+            combined: self.about.combined.as_ref().map(|all| captured::interleaved(all.take())),
         }
     }
 

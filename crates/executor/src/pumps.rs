@@ -12,8 +12,8 @@ use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ringfence_output_capture::{
-    Activity, Broadcast, CallbackSink, Channel, Combined, LiveRedaction, Observer, PlainSink,
-    PlainText, PumpOptions, Sink, SinkFailure, StopToken, StreamReport, enlarge, pump,
+    Activity, Broadcast, CallbackSink, Channel, Combined, KeepSink, LiveRedaction, Observer,
+    PlainSink, PlainText, PumpOptions, Sink, SinkFailure, StopToken, StreamReport, enlarge, pump,
 };
 use ringfence_resource_limits::{Evidence, LimitHit, LimitedResource};
 use ringfence_sandbox::TerminalSize;
@@ -228,7 +228,7 @@ enum Keeping {
     /// By the pump, as it comes.
     Exact,
     /// As plain text, which only a sink can make.
-    Plain(Combined),
+    Plain(KeepSink),
 }
 
 impl Keeping {
@@ -236,10 +236,7 @@ impl Keeping {
         match (plan.capture, plan.text) {
             (Capture::CountOnly, _) => Self::Counted,
             (_, PlainText { strip_ansi: false, collapse_lines: false }) => Self::Exact,
-            _ => {
-                let cap = usize::try_from(plan.max_output).unwrap_or(usize::MAX);
-                Self::Plain(Combined::new(cap, plan.redaction.stream().mask()))
-            }
+            _ => Self::Plain(KeepSink::new(plan.max_output, plan.redaction.stream().mask())),
         }
     }
 
@@ -250,7 +247,7 @@ impl Keeping {
 
     fn sink(&self, plan: &Plan) -> Option<Box<dyn Sink>> {
         match self {
-            Self::Plain(text) => Some(plain(text.sink(channel(plan.stream)), plan)),
+            Self::Plain(text) => Some(plain(text.clone(), plan)),
             _ => None,
         }
     }
@@ -259,7 +256,7 @@ impl Keeping {
         match self {
             Self::Counted => captured::counted(&report),
             Self::Exact => captured::exact(report),
-            Self::Plain(text) => captured::plain(&report, &text.take()),
+            Self::Plain(text) => captured::plain(&report, text.take()),
         }
     }
 }

@@ -12,7 +12,8 @@
 //! The file is an array of objects: `name`, `secrets` (text), `secrets_b64` (optional), `options` (`mask`,
 //! `case_insensitive`, `min_len`, `trim`, `multiline`, `encodings`, `patterns`), `chunks` and `expect` (base64, or
 //! `rle:` and then `base64*count` joined by `|`), `min_emitted` (optional: the least bytes that are out after each
-//! chunk, among the options or beside them).
+//! chunk, among the options or beside them), `note` (optional, for people). Anything else is an error: an option that
+//! was passed over would make a vector hold that does not.
 
 #![expect(
     clippy::print_stdout,
@@ -30,6 +31,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Vector {
     name: String,
     #[serde(default)]
@@ -41,9 +43,13 @@ struct Vector {
     chunks: Vec<String>,
     expect: String,
     min_emitted: Option<Vec<usize>>,
+    /// For people.
+    #[serde(default, rename = "note")]
+    _note: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Options {
     mask: String,
     case_insensitive: bool,

@@ -4,7 +4,7 @@
 //! beginning and half for the end. The trap: the order is the one of the reads. Two pipes have no common order, so what
 //! a command writes to both within a few microseconds may change places; a terminal or one pipe for both does not.
 
-use crate::keep::{clean_end, clean_start, join};
+use crate::keep::{clean_end, clean_start, note_after};
 use crate::pieces::{Channel, Piece, Pieces, count_lines};
 use crate::report::Kept;
 use crate::sink::Sink;
@@ -127,14 +127,30 @@ impl State {
 }
 
 impl CombinedReport {
-    /// All of it as one text; where something is missing, a line says how much.
-    pub fn text(&self) -> Kept {
-        let bytes = |pieces: &[Piece]| -> Vec<u8> {
-            pieces.iter().flat_map(|piece| &piece.bytes).copied().collect()
-        };
-        let dropped = (self.dropped_bytes, self.dropped_lines);
-        Kept::of(join(bytes(&self.head), &bytes(&self.tail), dropped))
+    /// Bytes that were kept.
+    pub fn kept_bytes(&self) -> u64 {
+        self.head.iter().chain(&self.tail).map(|piece| piece.bytes.len() as u64).sum()
     }
+
+    /// All of it as one text; where something is missing, a line says how much. Each piece is given up when it has been
+    /// copied, so that the text is not there twice.
+    pub fn into_text(self) -> Kept {
+        let dropped = (self.dropped_bytes, self.dropped_lines);
+        let tail_bytes = self.tail.iter().map(|piece| piece.bytes.len()).sum();
+        let mut text = note_after(one(self.head), dropped, tail_bytes);
+        self.tail.into_iter().for_each(|piece| text.extend_from_slice(&piece.bytes));
+        Kept::of(text)
+    }
+}
+
+/// The bytes of the pieces, in the place of the first of them.
+fn one(pieces: Vec<Piece>) -> Vec<u8> {
+    let all = pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>();
+    let mut pieces = pieces.into_iter();
+    let mut bytes = pieces.next().map_or_else(Vec::new, |piece| piece.bytes);
+    bytes.reserve_exact(all - bytes.len());
+    pieces.for_each(|piece| bytes.extend_from_slice(&piece.bytes));
+    bytes
 }
 
 struct CombinedSink {
@@ -163,7 +179,7 @@ mod tests {
         for (channel, text) in writes {
             combined.sink(*channel).write(text.as_bytes()).expect("memory takes it");
         }
-        assert_eq!(combined.take().text(), Kept::Text(expect.to_owned()));
+        assert_eq!(combined.take().into_text(), Kept::Text(expect.to_owned()));
     }
 
     #[test]
@@ -190,7 +206,7 @@ mod tests {
             dropped_lines: 0,
         };
         state.push(Stdout, text.as_bytes());
-        assert_eq!(state.take().text(), Kept::Text(expect));
+        assert_eq!(state.take().into_text(), Kept::Text(expect));
     }
 
     #[test]

@@ -97,18 +97,24 @@ impl HeadTail {
     }
 }
 
-/// Head, a note of how many bytes and lines are missing, tail. The head is grown in place: a large one is moved by the
-/// kernel and never there twice.
+/// Head, a note of how many bytes and lines are missing, tail.
 pub(crate) fn join(head: Vec<u8>, tail: &[u8], dropped: (u64, u64)) -> Vec<u8> {
+    let mut all = note_after(head, dropped, tail.len());
+    all.extend_from_slice(tail);
+    all
+}
+
+/// Head and note, with room for what comes after. The head is grown in place: a large one is moved by the kernel and
+/// never there twice.
+pub(crate) fn note_after(head: Vec<u8>, dropped: (u64, u64), room: usize) -> Vec<u8> {
     let mut all = head;
     let note = match dropped {
         (0, _) => String::new(),
         (bytes, 0) => format!("\n[… {bytes} bytes dropped …]\n"),
         (bytes, lines) => format!("\n[… {bytes} bytes dropped, {lines} lines …]\n"),
     };
-    all.reserve_exact(note.len() + tail.len());
+    all.reserve_exact(note.len() + room);
     all.extend_from_slice(note.as_bytes());
-    all.extend_from_slice(tail);
     all
 }
 

@@ -12,7 +12,8 @@
 //!
 //! Everything else is a [`Sink`] that a pump is given, and sinks go around each other: files with a cap
 //! ([`FileSink`]) or that change when they are full ([`RotatingSink`]), both streams in one order ([`Combined`]),
-//! viewers that may be slow ([`Broadcast`]), whole lines ([`LineSink`]), times ([`StampSink`]), text without control
+//! a part of the text in memory ([`KeepSink`]), viewers that
+//! may be slow ([`Broadcast`]), whole lines ([`LineSink`]), times ([`StampSink`]), text without control
 //! sequences and progress bars ([`PlainSink`]), and recordings that can be played back ([`transcript`]).
 //!
 //! The crate knows nothing of processes, configuration or terminals: who reads what, and for how long, is the
@@ -47,6 +48,7 @@ mod forms;
 mod hits;
 mod holders;
 mod keep;
+mod keeper;
 mod lines;
 mod live;
 mod options;
@@ -69,6 +71,7 @@ pub use activity::Activity;
 pub use broadcast::{Broadcast, Seen, Since, Viewer};
 pub use combined::{Combined, CombinedReport};
 pub use detect::{Detector, UnknownDetector};
+pub use keeper::{KeepSink, KeptPart};
 pub use lines::{LineSink, Stamp, StampSink};
 pub use live::LiveRedaction;
 pub use options::{

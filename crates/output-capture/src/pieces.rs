@@ -50,12 +50,15 @@ pub(crate) struct Pieces {
     cap: usize,
     /// Bytes that were ever pushed.
     end: u64,
+    /// The buffer of a piece that fell out, for the next one: what one thread allocates and another gives back is memory
+    /// that neither has.
+    spare: Vec<u8>,
 }
 
 impl Pieces {
     /// Keeps what fits into `cap` bytes of memory, more or less: each piece counts for a little more than its bytes.
     pub(crate) fn new(cap: usize) -> Self {
-        Self { queue: VecDeque::new(), gone: 0, bytes: 0, cap, end: 0 }
+        Self { queue: VecDeque::new(), gone: 0, bytes: 0, cap, end: 0, spare: Vec::new() }
     }
 
     /// The place of the oldest byte that is there.
@@ -88,7 +91,8 @@ impl Pieces {
     fn room(&mut self, channel: Channel) -> &mut Vec<u8> {
         let fits = |last: &Piece| last.channel == channel && last.bytes.len() < MAX_PIECE;
         if !self.queue.back().is_some_and(|(_, last)| fits(last)) {
-            self.queue.push_back((self.end, Piece { channel, bytes: Vec::new() }));
+            let bytes = std::mem::take(&mut self.spare);
+            self.queue.push_back((self.end, Piece { channel, bytes }));
         }
         &mut self.queue.back_mut().expect("because one was pushed just now").1.bytes
     }
@@ -107,7 +111,8 @@ impl Pieces {
             self.bytes -= now;
             self.gone += now;
             if self.gone == first.bytes.len() {
-                self.queue.pop_front();
+                self.spare = self.queue.pop_front().map_or_else(Vec::new, |(_, piece)| piece.bytes);
+                self.spare.clear();
                 self.gone = 0;
             }
         }

@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 /// Longest part of a line that is kept back until it is known whether it is drawn over, in bytes.
 const MAX_LINE: usize = 64 * 1024;
+/// Bytes that are made plain in one go: each needs room three times.
+const PIECE: usize = 32 * 1024;
 
 /// What is done to a stream to make it plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl<S> std::fmt::Debug for PlainSink<S> {
 
 impl<S: Sink> Sink for PlainSink<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.take(bytes, false)
+        bytes.chunks(PIECE).try_for_each(|piece| self.take(piece, false))
     }
 
     fn finish(&mut self) -> io::Result<()> {

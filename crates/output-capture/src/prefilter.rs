@@ -7,6 +7,7 @@
 //! last few of a buffer are beyond it, see [`Prefilter::blind`].
 
 use crate::automaton::Needle;
+use std::ops::ControlFlow;
 
 /// Shortest needle that can be filtered for, in bytes.
 const MIN_NEEDLE: usize = 2;
@@ -49,6 +50,15 @@ struct Candidates {
     list: Vec<Candidate>,
     /// For each cell, 1 more than the place of its first candidate, or 0.
     heads: Vec<u32>,
+    /// How far a hash is shifted to become a cell.
+    shift: u32,
+}
+
+/// A place at which a gram of a needle stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hit {
+    pub(crate) at: usize,
+    hash: u64,
 }
 
 /// For each hash of a gram a byte: a bit for each further hash that occurs. Sized so that few cells are in use.
@@ -139,22 +149,17 @@ impl Prefilter {
         for (place, candidate) in list.iter().enumerate().rev() {
             heads[candidate.cell as usize] = place as u32 + 1;
         }
-        filter.candidates = Candidates { list, heads };
+        filter.candidates = Candidates { list, heads, shift: 64 - bits };
         Some(filter)
     }
 
-    /// The needles that a hit at `at` may belong to.
+    /// The needles that a hit may belong to.
     #[inline]
-    pub(crate) fn candidates(&self, text: &[u8], at: usize) -> impl Iterator<Item = Candidate> {
-        let cell = self.hash(word(&text[at..])) >> (64 - self.candidates.heads.len().ilog2());
+    pub(crate) fn candidates(&self, hit: Hit) -> impl Iterator<Item = Candidate> {
+        let cell = hit.hash >> self.candidates.shift;
         let first = self.candidates.heads[cell as usize] as usize;
         let list = self.candidates.list.get(first.wrapping_sub(1)..).unwrap_or_default();
         list.iter().copied().take_while(move |candidate| u64::from(candidate.cell) == cell)
-    }
-
-    /// Distance between two places that are looked at.
-    pub(crate) fn stride(&self) -> usize {
-        self.stride
     }
 
     /// Inserts the grams of the window of `pattern` at `offset`.
@@ -205,40 +210,62 @@ impl Prefilter {
 
     /// The first hit among `text[from]`, `text[from + stride]`, …
     pub(crate) fn find(&self, text: &[u8], from: usize) -> Option<usize> {
+        self.visit(text, from, |hit| ControlFlow::Break(hit.at)).break_value()
+    }
+
+    /// Every hit among `text[from]`, `text[from + stride]`, …: where a text may be full of them, that is cheaper than
+    /// beginning anew after each.
+    pub(crate) fn each(&self, text: &[u8], from: usize, mut each: impl FnMut(Hit)) {
+        let _ = self.visit(text, from, |hit| {
+            each(hit);
+            ControlFlow::<()>::Continue(())
+        });
+    }
+
+    #[inline]
+    fn visit<B>(
+        &self,
+        text: &[u8],
+        from: usize,
+        each: impl FnMut(Hit) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         match &self.table {
-            Table::Small(cells) => self.find_in::<{ 1 << 15 }>(cells, text, from),
-            Table::Medium(cells) => self.find_in::<{ 1 << 17 }>(cells, text, from),
-            Table::Large(cells) => self.find_in::<{ 1 << 20 }>(cells, text, from),
-            Table::Huge(cells) => self.find_in::<{ 1 << 22 }>(cells, text, from),
+            Table::Small(cells) => self.visit_in::<{ 1 << 15 }, B>(cells, text, from, each),
+            Table::Medium(cells) => self.visit_in::<{ 1 << 17 }, B>(cells, text, from, each),
+            Table::Large(cells) => self.visit_in::<{ 1 << 20 }, B>(cells, text, from, each),
+            Table::Huge(cells) => self.visit_in::<{ 1 << 22 }, B>(cells, text, from, each),
         }
     }
 
-    fn find_in<const SIZE: usize>(
+    fn visit_in<const SIZE: usize, B>(
         &self,
         cells: &[u8; SIZE],
         text: &[u8],
         from: usize,
-    ) -> Option<usize> {
+        each: impl FnMut(Hit) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         match self.stride {
-            1 => self.find_by::<SIZE, 1, 8>(cells, text, from),
-            2 => self.find_by::<SIZE, 2, 8>(cells, text, from),
-            3 => self.find_by::<SIZE, 3, 8>(cells, text, from),
-            4 => self.find_by::<SIZE, 4, 4>(cells, text, from),
-            5 => self.find_by::<SIZE, 5, 4>(cells, text, from),
-            6 => self.find_by::<SIZE, 6, 4>(cells, text, from),
-            7 => self.find_by::<SIZE, 7, 4>(cells, text, from),
-            _ => self.find_by::<SIZE, MAX_STRIDE, 4>(cells, text, from),
+            1 => self.visit_by::<SIZE, 1, 8, B>(cells, text, from, each),
+            2 => self.visit_by::<SIZE, 2, 8, B>(cells, text, from, each),
+            3 => self.visit_by::<SIZE, 3, 8, B>(cells, text, from, each),
+            4 => self.visit_by::<SIZE, 4, 4, B>(cells, text, from, each),
+            5 => self.visit_by::<SIZE, 5, 4, B>(cells, text, from, each),
+            6 => self.visit_by::<SIZE, 6, 4, B>(cells, text, from, each),
+            7 => self.visit_by::<SIZE, 7, 4, B>(cells, text, from, each),
+            _ => self.visit_by::<SIZE, MAX_STRIDE, 4, B>(cells, text, from, each),
         }
     }
 
     /// The search for one size of table and one stride, `LOOKS` looks at a time; the sizes are constants so that
     /// neither text nor table needs a check in the loop.
-    fn find_by<const SIZE: usize, const STRIDE: usize, const LOOKS: usize>(
+    #[inline]
+    fn visit_by<const SIZE: usize, const STRIDE: usize, const LOOKS: usize, B>(
         &self,
         cells: &[u8; SIZE],
         text: &[u8],
         from: usize,
-    ) -> Option<usize> {
+        mut each: impl FnMut(Hit) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let mut at = from;
         loop {
             while let Some(window) = text.get(at..).and_then(|text| text.first_chunk::<WINDOW>()) {
@@ -252,9 +279,10 @@ impl Prefilter {
                 at += LOOKS * STRIDE;
             }
             for _ in 0..LOOKS {
-                let hash = self.hash(word(text.get(at..at + 8)?));
+                let Some(eight) = text.get(at..at + 8) else { return ControlFlow::Continue(()) };
+                let hash = self.hash(word(eight));
                 if cells[cell::<SIZE>(hash)] & second(hash) != 0 {
-                    return Some(at);
+                    each(Hit { at, hash })?;
                 }
                 at += STRIDE;
             }

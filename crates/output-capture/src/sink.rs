@@ -32,6 +32,12 @@ pub trait Sink: Send {
     fn name(&self) -> String {
         "sink".to_owned()
     }
+
+    /// After an error: bytes that this sink has taken or was to take with the last call and that have not arrived.
+    /// `None`, the default, when it does not know; then all of the last call count.
+    fn undelivered(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Sink for Box<dyn Sink> {
@@ -45,6 +51,10 @@ impl Sink for Box<dyn Sink> {
 
     fn name(&self) -> String {
         (**self).name()
+    }
+
+    fn undelivered(&self) -> Option<u64> {
+        (**self).undelivered()
     }
 }
 
@@ -86,26 +96,58 @@ impl Sink for FileSink {
     fn name(&self) -> String {
         self.name.clone()
     }
+
+    fn undelivered(&self) -> Option<u64> {
+        self.inner.undelivered()
+    }
 }
 
 /// Writes to anything that is `Write`, and flushes after each piece.
 #[derive(Debug)]
 pub struct WriterSink<W> {
     writer: W,
+    /// Bytes of the last piece that have not been written.
+    left: u64,
 }
 
 impl<W: Write + Send> WriterSink<W> {
     /// Writes to `writer`.
     pub fn new(writer: W) -> Self {
-        Self { writer }
+        Self { writer, left: 0 }
     }
 }
 
 impl<W: Write + Send> Sink for WriterSink<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes)?;
-        self.writer.flush()
+        self.left = bytes.len() as u64;
+        write_counted(&mut self.writer, bytes, &mut self.left, |_, error| Err(error))
     }
+
+    fn undelivered(&self) -> Option<u64> {
+        Some(self.left)
+    }
+}
+
+/// Writes all of `bytes` and flushes, and counts down what is `left`; `blocked` is asked when the writer would block.
+fn write_counted<W: Write>(
+    writer: &mut W,
+    mut bytes: &[u8],
+    left: &mut u64,
+    blocked: impl Fn(&W, io::Error) -> io::Result<()>,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match writer.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                *left = bytes.len() as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => blocked(writer, error)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    writer.flush()
 }
 
 /// Writes to a descriptor, such as the caller's own stdout, and waits when it is non-blocking and full.
@@ -113,39 +155,37 @@ impl<W: Write + Send> Sink for WriterSink<W> {
 pub struct FdSink<W> {
     name: String,
     writer: W,
+    /// Bytes of the last piece that have not been written.
+    left: u64,
 }
 
 impl<W: Write + AsFd + Send> FdSink<W> {
     /// Writes to `writer`, which is called `name` in reports. It should not buffer.
     pub fn new(name: impl Into<String>, writer: W) -> Self {
-        Self { name: name.into(), writer }
+        Self { name: name.into(), writer, left: 0 }
     }
+}
 
-    fn wait_writable(&self) -> io::Result<()> {
-        let mut fds = [PollFd::new(self.writer.as_fd(), PollFlags::POLLOUT)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
+fn wait_writable(writer: &impl AsFd) -> io::Result<()> {
+    let mut fds = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+    match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
 impl<W: Write + AsFd + Send> Sink for FdSink<W> {
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.writer.write(bytes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_writable()?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.writer.flush()
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.left = bytes.len() as u64;
+        write_counted(&mut self.writer, bytes, &mut self.left, |writer, _| wait_writable(writer))
     }
 
     fn name(&self) -> String {
         self.name.clone()
+    }
+
+    fn undelivered(&self) -> Option<u64> {
+        Some(self.left)
     }
 }
 
@@ -187,12 +227,14 @@ pub struct CappedSink<S> {
     sink: S,
     kept: HeadTail,
     passed: u64,
+    /// Bytes that have not gone on to the other sink, should it fail.
+    behind: u64,
 }
 
 impl<S: Sink> CappedSink<S> {
     /// At most `cap` bytes go to `sink`; the cut never falls inside a `mask`.
     pub fn new(sink: S, cap: u64, mask: &[u8]) -> Self {
-        Self { sink, kept: HeadTail::with_tail(cap, MAX_TAIL, mask), passed: 0 }
+        Self { sink, kept: HeadTail::with_tail(cap, MAX_TAIL, mask), passed: 0, behind: 0 }
     }
 }
 
@@ -203,6 +245,8 @@ impl<S: Sink> Sink for CappedSink<S> {
         let straight = self.kept.certain_room().saturating_sub(self.passed);
         let straight = usize::try_from(straight).unwrap_or(usize::MAX).min(bytes.len());
         if straight > 0 {
+            // As long as anything goes straight through, nothing is kept.
+            self.behind = (bytes.len() - straight) as u64;
             self.sink.write(&bytes[..straight])?;
             self.passed += straight as u64;
             self.kept.skip(straight as u64);
@@ -213,6 +257,7 @@ impl<S: Sink> Sink for CappedSink<S> {
 
     fn finish(&mut self) -> io::Result<()> {
         let rest = self.kept.assemble();
+        self.behind = 0;
         if !rest.is_empty() {
             self.sink.write(&rest)?;
         }
@@ -221,5 +266,48 @@ impl<S: Sink> Sink for CappedSink<S> {
 
     fn name(&self) -> String {
         self.sink.name()
+    }
+
+    fn undelivered(&self) -> Option<u64> {
+        self.sink.undelivered().map(|left| left + self.behind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct Small(usize);
+
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            Ok(taken)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn check(room: usize, cap: u64, pieces: &[&str], undelivered: u64) {
+        let mut sink = CappedSink::new(WriterSink::new(Small(room)), cap, b"");
+        let written = pieces.iter().try_for_each(|piece| sink.write(piece.as_bytes()));
+        written.and_then(|()| sink.finish()).expect_err("the disk is too small");
+        assert_eq!(sink.undelivered(), Some(undelivered), "{room} {cap} {pieces:?}");
+    }
+
+    #[test]
+    fn what_of_a_failed_write_has_arrived_is_not_lost() {
+        check(6, 1000, &["0123456789"], 4);
+        check(6, 1000, &["01234", "56789"], 4);
+        // Room for 6 in the first half is certain; the rest is written at the end.
+        check(4, 20, &["0123456789abcdef"], 12);
+        check(8, 20, &["0123456789abcdef"], 8);
+        check(0, 8, &["01234567"], 8);
     }
 }

@@ -162,7 +162,11 @@ fn note<O: Observer>(
     bytes: usize,
     observer: &mut Option<O>,
 ) {
+    let mut lost = bytes as u64;
     if let (None, Err(error)) = (&failure, &result) {
+        // The last piece may have arrived in part, and a sink may have kept something for its end.
+        let told = catch_unwind(AssertUnwindSafe(|| sink.undelivered()));
+        lost = told.unwrap_or_default().unwrap_or(lost);
         let name = catch_unwind(AssertUnwindSafe(|| sink.name()));
         let new = SinkFailure {
             sink: name.unwrap_or_else(|_| "sink".to_owned()),
@@ -174,6 +178,6 @@ fn note<O: Observer>(
         *failure = Some(new);
     }
     if let Some(failure) = failure {
-        failure.lost_bytes += bytes as u64;
+        failure.lost_bytes += lost;
     }
 }

@@ -1,7 +1,7 @@
 //! How many megabytes a second the redactor takes, on one core.
 //!
 //! ```text
-//! cargo run --release -p ringfence-output-capture --example throughput [MEGABYTES [PART]]
+//! cargo run --release -p ringfence-output-capture --example throughput [MEGABYTES [PART [FLOOD]]]
 //! ```
 //!
 //! The text is made up: lines of a log with times, levels, paths, numbers and identifiers. Each line of a table is the
@@ -10,7 +10,7 @@
 //! knows no detectors, cuts secrets of which one is the beginning of another, and holds prompts back. Then a child's
 //! output on its way through a pipe into a file, by the clock, against `| cat > file` in turns.
 //!
-//! With a part (`secrets`, `worst`, `end`) only that is measured.
+//! With a part (`secrets`, `worst`, `end`) only that is measured; with a flood, of `worst` only those that contain it.
 
 #![expect(
     clippy::print_stdout,
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args[..] {
         ["--emit", how, file] => end_to_end::emit(how, file),
-        _ => run(args.first().copied(), args.get(1).copied()),
+        _ => run(args.first().copied(), args.get(1).copied(), args.get(2).copied()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(megabytes: Option<&str>, part: Option<&str>) -> Result<(), String> {
+fn run(megabytes: Option<&str>, part: Option<&str>, flood: Option<&str>) -> Result<(), String> {
     let megabytes: usize = match megabytes {
         Some(text) => text.parse().map_err(|_| "the first argument is a number of megabytes")?,
         None if cfg!(debug_assertions) => 1,
@@ -57,7 +57,7 @@ fn run(megabytes: Option<&str>, part: Option<&str>) -> Result<(), String> {
         log_lines(&text);
     }
     if wanted("worst") {
-        worst::measure_all(megabytes * 1_000_000 / 4);
+        worst::measure_all(megabytes * 1_000_000 / 4, flood);
     }
     if wanted("end") {
         end_to_end::measure_all(&text)?;

@@ -113,11 +113,10 @@ impl<J: Copy> Anchors<J> {
     /// Finds the anchors that begin in the text between the frontier and `tail`.
     fn skim(&self, cursor: &AnchorCursor, text: &[u8], tail: usize, found: &mut Vec<Found<J>>) {
         // Some anchors are known by the byte before them.
-        let mut at = cursor.frontier.saturating_sub(1);
-        while let Some(hit) = self.filter.find(text, at) {
-            for candidate in self.filter.candidates(text, hit) {
+        self.filter.each(text, cursor.frontier.saturating_sub(1), |hit| {
+            for candidate in self.filter.candidates(hit) {
                 let shape = &self.shapes[usize::from(candidate.needle)];
-                let start = hit.wrapping_add_signed(-isize::from(candidate.offset));
+                let start = hit.at.wrapping_add_signed(-isize::from(candidate.offset));
                 let end = start.wrapping_add(shape.length);
                 let new = start >= cursor.frontier && start < tail && end > cursor.seen;
                 if new && shape.is_at(text, start) && shape.is_of_interest(text, start) {
@@ -125,8 +124,7 @@ impl<J: Copy> Anchors<J> {
                     found.push(Found { end, judge });
                 }
             }
-            at = hit + self.filter.stride();
-        }
+        });
     }
 
     /// How many of the last bytes may be the beginning of an anchor that is held back.

@@ -101,7 +101,7 @@ impl CustomRegex {
     pub(super) fn advance(
         &self,
         state: &mut CustomState,
-        text: Text<'_>,
+        text: &Text<'_>,
         hits: &mut Hits,
     ) -> usize {
         self.search(state, text, hits);
@@ -120,7 +120,7 @@ impl CustomRegex {
 
     /// Searches all starts whose windows are there, a few windows at a time: what looks like a long match and is none
     /// then costs no more than those.
-    fn search(&self, state: &mut CustomState, text: Text<'_>, hits: &mut Hits) {
+    fn search(&self, state: &mut CustomState, text: &Text<'_>, hits: &mut Hits) {
         loop {
             let span = state.next..text.len().min(state.next + SEARCH);
             let last = if span.end == text.len() && text.end {
@@ -146,12 +146,12 @@ impl CustomRegex {
     }
 
     /// Tries to match at `at`, in the window that begins there.
-    fn try_at(&self, cache: &mut Cache, at: usize, text: Text<'_>) -> Try {
+    fn try_at(&self, cache: &mut Cache, at: usize, text: &Text<'_>) -> Try {
         self.walk(cache, at, text).unwrap_or(Try::No)
     }
 
     /// `None` when the automaton gives up, which it is not configured to do.
-    fn walk(&self, cache: &mut Cache, at: usize, text: Text<'_>) -> Option<Try> {
+    fn walk(&self, cache: &mut Cache, at: usize, text: &Text<'_>) -> Option<Try> {
         let window = text.bytes.len().min(at + WINDOW);
         let begin = start::Config::new().anchored(Anchored::Yes).look_behind(text.before(at));
         let mut state: LazyStateID = self.step.start_state(cache, &begin).ok()?;

@@ -22,7 +22,8 @@ const MAX_LOOK: usize = 64;
 /// Schemes whose credentials are parameters.
 const PARAMETERS: &[&str] = &["digest", "aws4-hmac-sha256", "oauth", "hawk", "signature", "mac"];
 
-pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
+#[inline]
+pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     if text.before(at) == Some(b' ') {
         return judge_bare(at, text);
     }
@@ -53,7 +54,7 @@ pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
     judge_credential(start, run, text)
 }
 
-fn judge_credential(start: usize, run: Run, text: Text<'_>) -> Verdict {
+fn judge_credential(start: usize, run: Run, text: &Text<'_>) -> Verdict {
     let (end, certain) = text.skip(start, MAX_LOOK, |b| Run::Credential.has(b));
     let word = text.slice(start, end);
     if word.len() >= MIN && !is_plain(word) && !words::may_be_placeholder(word) {
@@ -70,7 +71,7 @@ fn judge_credential(start: usize, run: Run, text: Text<'_>) -> Verdict {
 }
 
 /// `Bearer` without the header's name: only what cannot be a word.
-fn judge_bare(start: usize, text: Text<'_>) -> Verdict {
+fn judge_bare(start: usize, text: &Text<'_>) -> Verdict {
     let (end, certain) = text.skip(start, MAX_LOOK, |b| Run::Wide.has(b) || b == b'~');
     let word = text.slice(start, end);
     if word.len() >= MIN_BARE && word.iter().any(u8::is_ascii_digit) {

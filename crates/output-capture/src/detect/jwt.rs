@@ -17,7 +17,8 @@ const MAX_PAYLOAD: usize = 8192;
 /// Shortest part, in bytes.
 const MIN_PART: usize = 8;
 
-pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
+#[inline]
+pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     let start = at - ANCHOR.len();
     if text.before(start).is_some_and(|b| Run::Dashed.has(b)) {
         return Verdict::No;

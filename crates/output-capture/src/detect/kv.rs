@@ -91,7 +91,8 @@ pub(super) enum Opening {
     Escaped(u8),
 }
 
-pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
+#[inline]
+pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     if text.get(at) == Some(b'>') {
         return judge_element(at, text);
     }
@@ -111,15 +112,15 @@ pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
 }
 
 /// From the end of a name over the separator to the beginning of the value.
-pub(super) fn opening(at: usize, text: Text<'_>) -> Result<(Opening, usize, Style), Verdict> {
+pub(super) fn opening(at: usize, text: &Text<'_>) -> Result<(Opening, usize, Style), Verdict> {
     let more =
         |at: usize| if at < text.len() || text.end { Verdict::No } else { Verdict::Wait(at) };
-    let (mut i, _) = text.skip(at, 2, |b| b.is_ascii_digit());
-    (i, _) = text.skip(i, 3, |b| b == b'\\');
-    (i, _) = text.skip(i, 1, |b| matches!(b, b'"' | b'\'' | b'`'));
-    (i, _) = text.skip(i, 1, |b| b == b']');
-    let (separator, _) = text.skip(i, 16, is_blank);
-    let spaced = separator > i;
+    let name = match text.get(at) {
+        Some(b'=' | b':') => at,
+        _ => after_name(at, text),
+    };
+    let (separator, _) = text.skip(name, 16, is_blank);
+    let spaced = separator > name;
     let (after, style) = match (text.get(separator), text.get(separator + 1)) {
         (Some(b':'), Some(b':')) | (Some(b'='), Some(b'=' | b'~')) => return Err(Verdict::No),
         (Some(b':'), Some(b'=')) | (Some(b'='), Some(b'>')) => (separator + 2, Style::Loose),
@@ -153,13 +154,21 @@ pub(super) fn opening(at: usize, text: Text<'_>) -> Result<(Opening, usize, Styl
     Ok((Opening::None, start, style))
 }
 
+/// Over what may close a name: two digits, a quote, a bracket.
+fn after_name(at: usize, text: &Text<'_>) -> usize {
+    let (mut at, _) = text.skip(at, 2, |b| b.is_ascii_digit());
+    (at, _) = text.skip(at, 3, |b| b == b'\\');
+    (at, _) = text.skip(at, 1, |b| matches!(b, b'"' | b'\'' | b'`'));
+    text.skip(at, 1, |b| b == b']').0
+}
+
 fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t')
 }
 
 /// The text of an XML element that has the name: one line, up to the tag that ends it. `Option<Token> {` of a program
 /// and `<token>: ` of a help text look like the beginning of one.
-fn judge_element(at: usize, text: Text<'_>) -> Verdict {
+fn judge_element(at: usize, text: &Text<'_>) -> Verdict {
     if text.before(key_start(at, text)) != Some(b'<') {
         return Verdict::No;
     }
@@ -189,7 +198,7 @@ fn judge_element(at: usize, text: Text<'_>) -> Verdict {
     }
 }
 
-fn judge_quoted(start: usize, run: Run, text: Text<'_>) -> Verdict {
+fn judge_quoted(start: usize, run: Run, text: &Text<'_>) -> Verdict {
     let (start, scheme) = match after_scheme(start, text) {
         None => (start, false),
         Some(Ok(next)) => (next, true),
@@ -197,20 +206,22 @@ fn judge_quoted(start: usize, run: Run, text: Text<'_>) -> Verdict {
     };
     let (end, certain) = run.end(start, start + MAX_LOOK, text);
     let word = text.slice(start, end);
-    let open = may_be_placeholder(word) || (!scheme && may_be_state(word));
-    if word.len() >= MIN_VALUE && !open {
+    if word.len() < MIN_VALUE {
+        return if certain { Verdict::No } else { Verdict::Wait(start) };
+    }
+    if !may_be_placeholder(word) && (scheme || !may_be_state(word)) {
         return Verdict::Mask { start, from: start, run };
     }
     if !certain {
         return Verdict::Wait(start);
     }
-    if word.len() < MIN_VALUE || is_placeholder(word) || (!scheme && is_state(word)) {
+    if is_placeholder(word) || (!scheme && is_state(word)) {
         return Verdict::No;
     }
     Verdict::Mask { start, from: start, run }
 }
 
-fn judge_bare(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict {
+fn judge_bare(at: usize, start: usize, style: Style, text: &Text<'_>) -> Verdict {
     if let Some(next) = after_scheme(start, text) {
         return match next {
             Ok(next) => judge_word(at, next, Style::Tight, text),
@@ -220,46 +231,48 @@ fn judge_bare(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict 
     judge_word(at, start, style, text)
 }
 
-fn judge_word(at: usize, start: usize, style: Style, text: Text<'_>) -> Verdict {
+fn judge_word(at: usize, start: usize, style: Style, text: &Text<'_>) -> Verdict {
     // Most values show in their first bytes that they are values.
-    let (end, _) = text.skip(start, FIRST_LOOK, |b| Run::Value.has(b));
-    let word = text.slice(start, end);
-    if word.len() >= MIN_VALUE
-        && !may_be_placeholder(word)
-        && !may_be_code(word, style)
-        && !may_be_state(word)
-    {
-        return Verdict::Mask { start, from: start, run: Run::Value };
-    }
-    let (end, certain) = text.skip(start, MAX_LOOK, |b| Run::Value.has(b));
-    let word = text.slice(start, end);
-    let open = may_be_placeholder(word) || may_be_code(word, style) || may_be_state(word);
-    if word.len() >= MIN_VALUE && !open {
-        return Verdict::Mask { start, from: start, run: Run::Value };
-    }
-    if !certain || (end == text.len() && !text.end) {
-        return Verdict::Wait(start);
-    }
-    let next = text.get(end).unwrap_or(b'\n');
-    let spared = is_placeholder(word)
-        || is_state(word)
-        || is_code(word, style, next, || begins_line(at, text));
-    if word.len() < MIN_VALUE || spared {
-        return Verdict::No;
+    for limit in [FIRST_LOOK, MAX_LOOK] {
+        let (end, certain) = text.skip(start, limit, |b| Run::Value.has(b));
+        let word = text.slice(start, end);
+        if word.len() < MIN_VALUE {
+            return if certain { Verdict::No } else { Verdict::Wait(start) };
+        }
+        if !may_be_placeholder(word) && !may_be_code(word, style) && !may_be_state(word) {
+            break;
+        }
+        if word.len() == FIRST_LOOK && limit == FIRST_LOOK {
+            continue;
+        }
+        if !certain || (end == text.len() && !text.end) {
+            return Verdict::Wait(start);
+        }
+        let next = text.get(end).unwrap_or(b'\n');
+        let spared = is_placeholder(word)
+            || is_state(word)
+            || is_code(word, style, next, || begins_line(at, text));
+        if spared {
+            return Verdict::No;
+        }
+        break;
     }
     Verdict::Mask { start, from: start, run: Run::Value }
 }
 
 /// When a scheme (`Bearer`) stands at `start`: where what comes after it begins, or that this is not known yet.
-fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> {
+fn after_scheme(start: usize, text: &Text<'_>) -> Option<Result<usize, Verdict>> {
+    let schemes = match text.get(start) {
+        // Nothing is there yet, so it may become any.
+        None if !text.end => return Some(Err(Verdict::Wait(start))),
+        None => return None,
+        Some(first) => schemes_from(first),
+    };
+    if schemes.is_empty() {
+        return None;
+    }
     let (end, certain) = text.skip(start, 12, |b| b.is_ascii_alphabetic());
     let word = text.slice(start, end);
-    let schemes = match word.first() {
-        // Nothing is there yet, so it may become any.
-        None if !certain => return Some(Err(Verdict::Wait(start))),
-        None => return None,
-        Some(first) => schemes_from(*first),
-    };
     let fits = |scheme: &&str| {
         let length = word.len().min(scheme.len());
         word.eq_ignore_ascii_case(&scheme.as_bytes()[..length])
@@ -278,7 +291,7 @@ fn after_scheme(start: usize, text: Text<'_>) -> Option<Result<usize, Verdict>> 
 }
 
 /// Where the name that ends at `at` begins.
-fn key_start(at: usize, text: Text<'_>) -> usize {
+fn key_start(at: usize, text: &Text<'_>) -> usize {
     let from = at.saturating_sub(MAX_KEY);
     let word = text.slice(from, at);
     let in_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':');
@@ -286,7 +299,7 @@ fn key_start(at: usize, text: Text<'_>) -> usize {
 }
 
 /// Whether the name that ends at `at` is the first thing on its line.
-fn begins_line(at: usize, text: Text<'_>) -> bool {
+fn begins_line(at: usize, text: &Text<'_>) -> bool {
     let key = key_start(at, text);
     let before = text.slice(key.saturating_sub(MAX_KEY), key);
     let indent =

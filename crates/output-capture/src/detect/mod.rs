@@ -69,15 +69,11 @@ impl<'a> Text<'a> {
     #[inline]
     fn skip(&self, at: usize, limit: usize, member: impl Fn(u8) -> bool) -> (usize, bool) {
         let stop = at.saturating_add(limit);
-        let mut next = at;
-        while next < stop {
-            match self.bytes.get(next) {
-                Some(&byte) if member(byte) => next += 1,
-                Some(_) => return (next, true),
-                None => return (next, self.end),
-            }
+        let within = self.bytes.get(at..stop.min(self.bytes.len())).unwrap_or_default();
+        match within.iter().position(|&byte| !member(byte)) {
+            Some(count) => (at + count, true),
+            None => (at + within.len(), at + within.len() == stop || self.end),
         }
-        (next, true)
     }
 
     /// The byte before `at`, if there is one.
@@ -165,7 +161,7 @@ impl Detection {
         end: bool,
         hits: &mut Hits,
     ) -> usize {
-        let text = Text { bytes: buffer, end };
+        let text = &Text { bytes: buffer, end };
         let mut settled = buffer.len();
         for (regex, custom) in self.custom.iter().zip(&mut state.custom) {
             settled = settled.min(regex.advance(custom, text, hits));
@@ -192,7 +188,7 @@ impl Detection {
 }
 
 impl DetectState {
-    fn judge(&mut self, judge: Judge, at: usize, text: Text<'_>, hits: &mut Hits) {
+    fn judge(&mut self, judge: Judge, at: usize, text: &Text<'_>, hits: &mut Hits) {
         // A key deep inside a value that is being masked adds nothing: its own value would end where that one does.
         if matches!(judge, Judge::Kv) && self.runs.cover(Run::Value, at, at + kv::MAX_OPENING) {
             return;
@@ -225,7 +221,8 @@ impl DetectState {
 }
 
 impl Judge {
-    fn at(self, at: usize, text: Text<'_>) -> Verdict {
+    #[inline]
+    fn at(self, at: usize, text: &Text<'_>) -> Verdict {
         match self {
             Judge::Kv => kv::judge(at, text),
             Judge::Header => header::judge(at, text),
@@ -295,7 +292,12 @@ fn anchors_of(detector: Detector) -> Vec<Anchor<Judge>> {
             let of = |format: &'static token::Format| {
                 let after: &[&[u8]] =
                     if format.prefix.len() == 3 { &[ALNUM, ALNUM] } else { &[TOKEN] };
-                part(format.prefix, Judge::Token(format), after, format.run.set().zip(Some(8)))
+                part(
+                    format.prefix,
+                    Judge::Token(format),
+                    after,
+                    format.run.set().zip(Some(format.min)),
+                )
             };
             let mut anchors: Vec<_> = token::formats(detector).iter().map(of).collect();
             if detector == Detector::Aws {

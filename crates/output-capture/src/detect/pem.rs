@@ -18,7 +18,8 @@ const MAX_LABEL: usize = 40;
 /// Longest end marker, in bytes.
 const MAX_END: usize = 9 + MAX_LABEL + 5;
 
-pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
+#[inline]
+pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     let start = at - ANCHOR.len();
     let (end, certain) = text.skip(at, MAX_LABEL, is_label);
     let (after, dashes) = text.skip(end, DASHES.len(), |b| b == b'-');

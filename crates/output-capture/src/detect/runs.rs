@@ -10,6 +10,8 @@ use memchr::memchr2;
 
 /// Most bytes of a run that has no end of its own in sight, such as a private key that is cut off.
 const MAX_PEM: usize = 64 * 1024;
+/// How far the end of a quotation is looked for byte by byte.
+const NEAR: usize = 24;
 
 /// What belongs to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Run {
     }
 
     /// Where the run ends at or after `from`, and whether it does for certain; it is not looked at beyond `limit`.
-    pub(super) fn end(self, from: usize, limit: usize, text: Text<'_>) -> (usize, bool) {
+    pub(super) fn end(self, from: usize, limit: usize, text: &Text<'_>) -> (usize, bool) {
         let bytes = &text.bytes[..text.len().min(limit)];
         let over = text.end || bytes.len() == limit;
         let whole = |at: Option<usize>| at.map_or((bytes.len(), over), |at| (at, true));
@@ -80,7 +82,7 @@ impl Run {
                 let mut at = from;
                 loop {
                     let rest = &bytes[at.min(bytes.len())..];
-                    match memchr2(b'\n', quote, rest).map(|found| at + found) {
+                    match nearest(b'\n', quote, rest).map(|found| at + found) {
                         Some(end) if bytes[end] == b'\n' || bytes[end - 1] != b'\\' => {
                             return (end, true);
                         }
@@ -106,6 +108,13 @@ impl Run {
     }
 }
 
+/// The first of two bytes: mostly a few bytes away, where a loop has found it before a search has begun.
+fn nearest(one: u8, other: u8, bytes: &[u8]) -> Option<usize> {
+    let (near, far) = bytes.split_at(bytes.len().min(NEAR));
+    let found = near.iter().position(|&b| b == one || b == other);
+    found.or_else(|| memchr2(one, other, far).map(|at| NEAR + at))
+}
+
 static ALNUM: [bool; 256] = letters_and(b"");
 static WORD: [bool; 256] = letters_and(b"_");
 static DASHED: [bool; 256] = letters_and(b"_-");
@@ -128,6 +137,17 @@ const fn letters_and(more: &[u8]) -> [bool; 256] {
 /// What is in `bytes` and nothing else.
 pub(super) const fn only(bytes: &[u8]) -> [bool; 256] {
     with([false; 256], bytes, true)
+}
+
+/// From `first` to `last`, both included, except what is in `out`.
+pub(super) const fn only_from(first: u8, last: u8, out: &[u8]) -> [bool; 256] {
+    let mut set = [false; 256];
+    let mut byte = first as usize;
+    while byte <= last as usize {
+        set[byte] = true;
+        byte += 1;
+    }
+    with(set, out, false)
 }
 
 /// Everything except what is in `out`.
@@ -166,7 +186,7 @@ impl Runs {
         start: usize,
         from: usize,
         run: Run,
-        text: Text<'_>,
+        text: &Text<'_>,
         hits: &mut Hits,
     ) {
         let limit = if run == Run::Pem { start + MAX_PEM } else { usize::MAX };
@@ -197,7 +217,7 @@ impl Runs {
     }
 
     /// Masks what is new of the runs that are open.
-    pub(super) fn advance(&mut self, text: Text<'_>, hits: &mut Hits) {
+    pub(super) fn advance(&mut self, text: &Text<'_>, hits: &mut Hits) {
         for track in self.0.iter_mut().filter(|track| track.open) {
             let (end, certain) = track.run.end(track.end, track.limit, text);
             if end > track.end {

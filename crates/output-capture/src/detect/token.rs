@@ -14,7 +14,7 @@ pub(super) struct Format {
     pub(super) prefix: &'static str,
     pub(super) run: Run,
     /// Bytes after the prefix.
-    min: usize,
+    pub(super) min: usize,
     /// Whether `min` is all, and no letter or digit comes after it.
     exact: bool,
 }
@@ -124,12 +124,14 @@ pub(super) fn formats(detector: Detector) -> &'static [Format] {
 }
 
 /// What the prefix of a format, which ends at `at`, turns out to be.
-pub(super) fn judge(format: &Format, at: usize, text: Text<'_>) -> Verdict {
+#[inline]
+pub(super) fn judge(format: &Format, at: usize, text: &Text<'_>) -> Verdict {
     let start = at - format.prefix.len();
     if text.before(start).is_some_and(|b| b.is_ascii_alphanumeric()) {
         return Verdict::No;
     }
-    let (end, certain) = text.skip(at, format.min, |b| format.run.has(b));
+    let set = format.run.set().expect("because a token is a matter of bytes");
+    let (end, certain) = text.skip(at, format.min, |b| set[usize::from(b)]);
     if end - at < format.min {
         return if certain { Verdict::No } else { Verdict::Wait(start) };
     }

@@ -3,7 +3,7 @@
 //! The user and the host stay. A password may hold `:` and `@`, but not `/`, `?` or `#`, which end the part before
 //! the path. The trap: `host:8080` looks like `user:password` until the byte after the number.
 
-use super::{Text, Verdict, words};
+use super::{Text, Verdict, runs, words};
 
 pub(super) const ANCHOR: &str = "://";
 /// What a user name begins with; `:` when there is none.
@@ -12,31 +12,44 @@ pub(super) const AFTER: &[u8] =
 /// Longest part before the path that is looked at, in bytes.
 const MAX_AUTHORITY: usize = 1024;
 
-pub(super) fn judge(at: usize, text: Text<'_>) -> Verdict {
+#[inline]
+pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     if !text.before(at - ANCHOR.len()).is_some_and(|b| b.is_ascii_alphanumeric()) {
         return Verdict::No;
     }
     // What the filter does not look for must not be found without it either.
-    if text.get(at).is_some_and(|b| !AFTER.contains(&b)) {
+    if text.get(at).is_some_and(|b| !FIRST[usize::from(b)]) {
         return Verdict::No;
     }
-    let (end, certain) = text.skip(at, MAX_AUTHORITY, in_authority);
-    let authority = text.slice(at, end);
-    let Some(colon) = authority.iter().position(|&b| b == b':') else {
-        return if certain { Verdict::No } else { Verdict::Wait(end) };
-    };
-    let start = at + colon + 1;
-    if !certain {
-        return Verdict::Wait(start);
+    let within = text.slice(at, text.len().min(at + MAX_AUTHORITY));
+    let (mut colon, mut sign, mut end) = (None, None, within.len());
+    for (place, &b) in within.iter().enumerate() {
+        match b {
+            b':' if colon.is_none() => colon = Some(place),
+            b'@' => sign = Some(place),
+            _ if AUTHORITY[usize::from(b)] => {}
+            _ => {
+                end = place;
+                break;
+            }
+        }
     }
-    match authority.iter().rposition(|&b| b == b'@') {
-        Some(sign) if at + sign > start && !words::is_placeholder(&authority[colon + 1..sign]) => {
-            Verdict::Exactly { start, end: at + sign }
+    let certain = end < within.len() || end == MAX_AUTHORITY || text.end;
+    let Some(colon) = colon else {
+        return if certain { Verdict::No } else { Verdict::Wait(at + end) };
+    };
+    let start = colon + 1;
+    if !certain {
+        return Verdict::Wait(at + start);
+    }
+    match sign {
+        Some(sign) if sign > start && !words::is_placeholder(&within[start..sign]) => {
+            Verdict::Exactly { start: at + start, end: at + sign }
         }
         _ => Verdict::No,
     }
 }
 
-fn in_authority(b: u8) -> bool {
-    b > b' ' && b != 0x7f && !b"/?#\"'<>`\\".contains(&b)
-}
+static FIRST: [bool; 256] = runs::only(AFTER);
+/// What may stand before the path.
+static AUTHORITY: [bool; 256] = runs::only_from(b'!', 0xff, b"/?#\"'<>`\\\x7f");

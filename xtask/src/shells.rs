@@ -28,6 +28,7 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("dc", &["dc"]),
     ("expect", &["expect"]),
     ("jq", &["jq"]),
+    ("less", &["less"]),
     ("lsof", &["lsof"]),
     ("ltrace", &["ltrace"]),
     ("m4", &["m4"]),
@@ -40,7 +41,9 @@ const TOOLS: &[(&str, &[&str])] = &[
     ("shellcheck", &["shellcheck"]),
     ("socat", &["socat"]),
     ("sqlite3", &["sqlite3"]),
+    ("top", &["procps"]),
     ("unzip", &["unzip"]),
+    ("vi", &["vim-tiny"]),
     ("wget", &["wget"]),
     ("zip", &["zip"]),
 ];

@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ struct Desk {
     child: Child,
     seen: String,
     /// The workspace and the home, apart from each other.
-    _dirs: [tempfile::TempDir; 2],
+    dirs: [tempfile::TempDir; 2],
 }
 
 impl Desk {
@@ -41,7 +42,7 @@ impl Desk {
         command.env("HOME", dirs[1].path()).env_remove("XDG_STATE_HOME").env("TERM", "xterm");
         command.stdin(side()).stdout(side()).stderr(side());
         let child = command.spawn().expect("the tool is built");
-        Desk { master, slave, child, seen: String::new(), _dirs: dirs }
+        Desk { master, slave, child, seen: String::new(), dirs }
     }
 
     /// Looks at the terminal until it has shown `text`.
@@ -162,6 +163,38 @@ fn a_stop_gives_the_terminal_back_for_a_while() {
     desk.types("on\r").until("read on");
     assert_eq!(desk.end().code(), Some(0));
     assert!(desk.is_as_it_was());
+}
+
+/// Runs a program that owns the screen: what it shows, what is typed then, and so on; it ends by itself.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn owns_the_screen(program: &str, script: &str, steps: &[(&str, &str)]) -> Option<Desk> {
+    let found = ["/bin", "/usr/bin"].iter().any(|dir| Path::new(dir).join(program).exists());
+    if !found {
+        eprintln!("skipped: there is no {program}");
+        return None;
+    }
+    let mut desk = Desk::run(&["-c", script]);
+    for (shows, typed) in steps {
+        desk.until(shows).types(typed);
+        desk.seen.clear();
+    }
+    assert_eq!(desk.end().code(), Some(0), "{program}");
+    assert!(desk.is_as_it_was(), "{program}");
+    Some(desk)
+}
+
+#[test]
+fn programs_that_own_the_screen_are_usable() {
+    let script = "echo one two >file; exec vi -u NONE file";
+    if let Some(desk) = owns_the_screen("vi", script, &[("one two", "A three\x1b:wq\r")]) {
+        let written = std::fs::read_to_string(desk.dirs[0].path().join("file"));
+        assert_eq!(written.expect("it was saved"), "one two three\n");
+    }
+    // Thirty rows: the page ends there, and the last one is jumped to.
+    owns_the_screen("less", "seq 1000 1999 | less", &[("1028", "G"), ("1999", "q")]);
+    owns_the_screen("top", "exec top", &[("COMMAND", "q")]);
+    let script = "exec python3 -c 'import getpass; print(len(getpass.getpass(\"Key: \")))'";
+    owns_the_screen("python3", script, &[("Key: ", "hunter2\r"), ("7", "")]);
 }
 
 #[test]

@@ -7,13 +7,17 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_config::{Ansi, Environment, Output, Profile, Progress, Resolved, Runner};
+use ringfence_config::{
+    Ansi, CgroupScope, Environment, Output, Profile, Progress, Resolved, Runner,
+};
 use ringfence_output_capture::{PlainText, Redaction, Redactor, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
+use ringfence_resource_limits::cgroup::ServiceManager;
 use ringfence_sandbox::{Backend, Files, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
+use crate::groups::service_manager;
 use crate::masking;
 use crate::outlet::{self, OutletError};
 use crate::process::{Shell, Variables};
@@ -94,6 +98,12 @@ impl Prepared {
     /// The control group that the config names.
     pub(crate) fn cgroup_parent(&self) -> Option<&Path> {
         self.runner.cgroup_parent.as_deref()
+    }
+
+    /// Whom this run may ask for a control group: it must need one enough to be worth the time.
+    pub(crate) fn service_manager(&self) -> Option<ServiceManager> {
+        let asks = self.runner.cgroup_scope == CgroupScope::Auto && self.profile.asks_for_limits;
+        service_manager(&self.environment).filter(|_| asks)
     }
 
     /// The profile.

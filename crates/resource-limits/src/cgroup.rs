@@ -4,6 +4,8 @@
 //! A [`Parent`] is a group that runs get their own group in; a [`Leaf`] is that of one run. Whether there is
 //! a parent is found by trying: no version, no name of a service manager decides.
 //!
+//! Where none is found a service manager can be asked for one: [`ServiceManager`].
+//!
 //! Deliberately not here: putting a process into a group. Whoever starts the tree has it born there.
 //!
 //! The traps. A group that gives controllers to its children may hold no processes itself, so this process may
@@ -13,11 +15,13 @@
 mod error;
 mod leaf;
 mod parent;
+mod scope;
 mod stat;
 
 pub use error::CgroupError;
 pub use leaf::{Leaf, LeafEvents, LeafLimits, LeafUsage};
 pub use parent::Parent;
+pub use scope::ServiceManager;
 
 /// The beginning of the name of every group that is made here.
 const PREFIX: &str = "ringfence-";

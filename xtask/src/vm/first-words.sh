@@ -1,21 +1,5 @@
 # What every machine is asked first, as root and as an ordinary user: does a run work, held by what is expected, or
 # is it refused in words that help; and does `ringfence doctor` see it the same way.
-bin=/srv/tests/bin status=0 passed=0 failed=0
-mkdir -p "$bin" && cp "$programs/ringfence" "$programs/attacker" "$bin" || exit 1
-mkdir -p /srv/tests/w && chown ringfence-test /srv/tests/w && cd /srv/tests/w || exit 1
-
-check() {
-    what=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1)) status=1
-        echo "failed: $what"
-        sed 's/^/    /' /tmp/said /tmp/told 2>/dev/null
-    fi
-}
-
 run() {
     $as "$bin/ringfence" run --json -c 'echo hello' >/tmp/said 2>/tmp/told
     run=$?
@@ -109,8 +93,7 @@ doctor() {
     [ $? -le 125 ] && grep -q user_namespaces /tmp/said && grep -q landlock /tmp/said
 }
 
-home=$(awk -F: '$1 == "ringfence-test" { print $6 }' /etc/passwd)
-for as in "" "setpriv --reuid=ringfence-test --regid=ringfence-test --clear-groups --inh-caps=-all env HOME=$home"; do
+for as in "" "$user"; do
     who=${as:+an ordinary user}
     evidence=$by_root
     [ -z "$as" ] || evidence=$by_user

@@ -105,6 +105,13 @@ const MATRIX: &[Entry] = &[
         probes: false,
         short: false,
     },
+    Entry {
+        kernels: BOTH,
+        variant: Variant { cgroup: "systemd", ..ORDINARY },
+        holds: "linux_namespaces",
+        probes: false,
+        short: false,
+    },
 ];
 
 /// What was counted over all machines.
@@ -172,6 +179,10 @@ fn one(
         }
     };
     let what = format!("{}, {}", kernel.release, entry.variant.describe());
+    if let Some(program) = entry.variant.lacks() {
+        counts.skip(&what, &format!("there is no {program} here"));
+        return Ok(());
+    }
     println!("== {what}");
     let job = Job {
         command: script(series, entry, options, &programs(options.release)?),
@@ -215,7 +226,11 @@ fn listen(
 
 /// The job: the first words, then the suite. The programs are copied, for opening a file of the host takes long.
 fn script(series: &str, entry: &Entry, options: &Options, programs: &Path) -> String {
-    let first = include_str!("first-words.sh");
+    let words = match entry.variant.cgroup {
+        "systemd" => include_str!("systemd-words.sh"),
+        _ => include_str!("first-words.sh"),
+    };
+    let first = format!("{}{words}", include_str!("words.sh"));
     let programs = quoted(&programs.to_string_lossy());
     // Root may use what is delegated to nobody.
     let (root, user) = match entry.variant.cgroup {

@@ -187,6 +187,7 @@ impl<'a> Layers<'a> {
             max_open_files: flags.open_files.or(self.number(&OPEN_FILES)?),
             max_file_size: flags.file_size.map(ByteSize::bytes).or(self.number(&FILE_SIZE)?),
             max_cpu_cores: flags.cpus.or(self.cpu_cores()?),
+            asks_for_limits: self.asks_for_limits(flags)?,
             max_disk: flags.disk.map(ByteSize::bytes).or(self.number(&DISK)?),
             max_address_space: flags
                 .address_space
@@ -437,6 +438,14 @@ impl<'a> Layers<'a> {
                 self.expand_all(layer, "unix_sockets", paths, base).map(UnixSockets::Listed)
             }
         }
+    }
+
+    /// Zero asks for none.
+    fn asks_for_limits(&self, flags: &Overrides) -> Result<bool, ConfigError> {
+        let memory = flags.memory.map(ByteSize::bytes).or(self.number(&MEMORY)?);
+        let processes = flags.pids.or(self.number(&PROCESSES)?);
+        let asked = [memory, processes].into_iter().flatten().any(|limit| limit > 0);
+        Ok(asked || flags.cpus.or(self.cpu_cores()?).is_some())
     }
 
     fn cpu_cores(&self) -> Result<Option<CpuCores>, ConfigError> {

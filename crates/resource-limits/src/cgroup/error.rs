@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::bus::BusError;
+
 /// A control group could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,6 +15,15 @@ pub enum CgroupError {
     /// None of the groups that this process lies in can have a group of its own for a run.
     #[error("no control group is delegated to this process")]
     NotDelegated,
+    /// A service manager was asked for a group and gave none.
+    #[error("the service manager gave no control group")]
+    Scope(#[source] BusError),
+    /// The group of this process has limits, which it would leave behind in another one.
+    #[error("the control group `{path}` has limits of its own, which nobody may leave", path = path.display())]
+    Limited {
+        /// The group.
+        path: PathBuf,
+    },
     /// A group that was named lacks what limits need.
     #[error("the control group `{path}` has no `{controller}` controller to give", path = path.display())]
     Controller {

@@ -10,6 +10,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::error::{CgroupError, at};
 use super::leaf::{self, Leaf, LeafLimits};
+use super::scope::ServiceManager;
 use super::{PREFIX, stat};
 
 /// Without these a group is of no use here.
@@ -64,6 +65,25 @@ impl Drop for Seat {
     }
 }
 
+/// Where this process lies in the hierarchy.
+struct Place {
+    own: PathBuf,
+    mount: PathBuf,
+}
+
+impl Place {
+    fn of_this_process() -> Result<Self, CgroupError> {
+        let read = |path: &str| fs::read_to_string(path).map_err(at("read", path));
+        let group = read("/proc/self/cgroup")?;
+        let group = stat::own_group(&group).ok_or(CgroupError::NotMounted)?.to_owned();
+        let mounts = read("/proc/self/mountinfo")?;
+        let (mount, root) = stat::mounted(&mounts).ok_or(CgroupError::NotMounted)?;
+        let inside = Path::new(&group).strip_prefix(&root).map_err(|_| CgroupError::NotMounted)?;
+        let mount = PathBuf::from(mount);
+        Ok(Self { own: mount.join(inside), mount })
+    }
+}
+
 impl Parent {
     /// The nearest of the groups that this process lies in that it may make groups in.
     ///
@@ -75,14 +95,27 @@ impl Parent {
     ///
     /// `cgroups(7)`; "Delegation" in `Documentation/admin-guide/cgroup-v2.rst`.
     pub fn find() -> Result<Self, CgroupError> {
-        let read = |path: &str| fs::read_to_string(path).map_err(at("read", path));
-        let group = read("/proc/self/cgroup")?;
-        let group = stat::own_group(&group).ok_or(CgroupError::NotMounted)?.to_owned();
-        let mounts = read("/proc/self/mountinfo")?;
-        let (mount, root) = stat::mounted(&mounts).ok_or(CgroupError::NotMounted)?;
-        let inside = Path::new(&group).strip_prefix(&root).map_err(|_| CgroupError::NotMounted)?;
-        let mount = PathBuf::from(mount);
-        Self::above(&mount.join(inside), &mount)
+        let Place { own, mount } = Place::of_this_process()?;
+        Self::above(&own, &mount)
+    }
+
+    /// A new scope that a service manager makes for this process, which moves there. The processes that it has started before stay
+    /// where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Scope`] when the manager does not answer within two seconds, or refuses; [`CgroupError::Limited`] when
+    /// this process would leave limits behind; [`CgroupError::NotDelegated`] when it does not run in a scope now: a
+    /// process of a service belongs to that service.
+    ///
+    /// # References
+    ///
+    /// `StartTransientUnit` in `org.freedesktop.systemd1(5)`; "Delegation" in systemd's `CGROUP_DELEGATION.md`.
+    pub fn ask(manager: &ServiceManager) -> Result<Self, CgroupError> {
+        let name = manager.enter_scope(&Place::of_this_process()?.own)?;
+        let Place { own, .. } = Place::of_this_process()?;
+        let there = own.ends_with(&name).then(|| Self::own(&own)).flatten();
+        there.ok_or(CgroupError::NotDelegated)
     }
 
     /// From `own` up to `mount`. Above the own group nothing is changed: controllers must be given to its

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ringfence_config::Environment;
-use ringfence_resource_limits::cgroup::{CgroupError, Leaf, Parent, ServiceManager};
+use ringfence_config::{Environment, Profile};
+use ringfence_resource_limits::cgroup::{CgroupError, Disk, Leaf, Parent, ServiceManager};
 
 use crate::error::RunError;
 use crate::prepared::Prepared;
@@ -74,9 +74,29 @@ pub(crate) fn leaf(prepared: &Prepared, run: RunId) -> Result<Option<Leaf>, RunE
             let (path, controller) = (parent.path().to_owned(), "cpu");
             return Err(Arc::new(CgroupError::Controller { path, controller }));
         }
-        parent.leaf(&run.to_string(), &limits).map_err(Arc::new)
+        let disks = if limits.needs_disks() { disks(prepared, &parent)? } else { Vec::new() };
+        parent.leaf(&run.to_string(), &limits, &disks).map_err(Arc::new)
     });
     made.map(Some).or_else(|source| without(prepared, source))
+}
+
+/// The disks whose bandwidth is to be limited.
+fn disks(prepared: &Prepared, parent: &Parent) -> Result<Vec<Disk>, Arc<CgroupError>> {
+    if !parent.limits_io() {
+        let (path, controller) = (parent.path().to_owned(), "io");
+        return Err(Arc::new(CgroupError::Controller { path, controller }));
+    }
+    let known = prepared.disks().known;
+    if known.is_empty() {
+        let path = prepared.profile.workspace.clone();
+        return Err(Arc::new(CgroupError::NoDisk { path }));
+    }
+    Ok(known)
+}
+
+/// Whether a profile limits what goes to and from disks, which only a group can.
+pub(crate) fn limits_bandwidth(profile: &Profile) -> bool {
+    profile.max_io_read.is_some() || profile.max_io_write.is_some()
 }
 
 /// Whether there would be a group, for who only wants to know.
@@ -131,12 +151,15 @@ fn parent(prepared: &Prepared) -> Found {
 
 /// What only a group can give, or what was asked for by name, is not done without.
 fn without(prepared: &Prepared, source: Arc<CgroupError>) -> Result<Option<Leaf>, RunError> {
-    let profile = prepared.profile.name.clone();
-    if prepared.profile.max_cpu_cores.is_some() {
-        return Err(RunError::NoGroup { profile, wish: "max_cpu_cores", source });
-    }
-    match prepared.cgroup_parent() {
-        Some(_) => Err(RunError::NoGroup { profile, wish: "runner.cgroup_parent", source }),
-        None => Ok(None),
-    }
+    let Profile { max_cpu_cores, max_io_read, max_io_write, .. } = &prepared.profile;
+    let wishes = [
+        ("max_cpu_cores", max_cpu_cores.is_some()),
+        ("max_io_read_mb_per_second", max_io_read.is_some()),
+        ("max_io_write_mb_per_second", max_io_write.is_some()),
+        ("runner.cgroup_parent", prepared.cgroup_parent().is_some()),
+    ];
+    let Some((wish, _)) = wishes.into_iter().find(|(_, is_there)| *is_there) else {
+        return Ok(None);
+    };
+    Err(RunError::NoGroup { profile: prepared.profile.name.clone(), wish, source })
 }

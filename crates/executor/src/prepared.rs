@@ -12,12 +12,12 @@ use ringfence_config::{
 };
 use ringfence_output_capture::{PlainText, Redaction, Redactor, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
-use ringfence_resource_limits::cgroup::ServiceManager;
+use ringfence_resource_limits::cgroup::{Disks, ServiceManager};
 use ringfence_sandbox::{Backend, Files, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
-use crate::groups::service_manager;
+use crate::groups::{self, service_manager};
 use crate::masking;
 use crate::outlet::{self, OutletError};
 use crate::process::{Shell, Variables};
@@ -91,8 +91,15 @@ impl Prepared {
             real_root: self.real_root,
             own_user_namespace: backend == Backend::LinuxNamespaces,
             group: group.then_some(kind),
+            all_disks: !groups::limits_bandwidth(&self.profile) || self.disks().complete,
         };
         spec::split_limits(&self.profile, grounds)
+    }
+
+    /// The disks that the command reads from and writes to.
+    pub(crate) fn disks(&self) -> Disks {
+        let places = [&self.profile.workspace, Path::new("/")].map(Path::to_owned);
+        Disks::behind(&[&self.profile.writable_paths[..], &places].concat())
     }
 
     /// The control group that the config names.

@@ -12,12 +12,14 @@
 //! have to move into a child of its own, and does so only in a group where it is alone. A supervisor
 //! that dies leaves its leaves; each is locked by its owner, so the next one can tell which are left over.
 
+mod disks;
 mod error;
 mod leaf;
 mod parent;
 mod scope;
 mod stat;
 
+pub use disks::{Disk, Disks};
 pub use error::CgroupError;
 pub use leaf::{Leaf, LeafEvents, LeafLimits, LeafUsage};
 pub use parent::Parent;

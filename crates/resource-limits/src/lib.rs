@@ -39,4 +39,4 @@ pub use pace::{LONGEST, Left, SHORTEST, cores, pace};
 pub use sample::{
     CAN_SAMPLE, ProgramName, Sample, SampleError, Sampler, Scope, proportional_memory, sample,
 };
-pub use usage::Usage;
+pub use usage::{Pressure, Stall, Usage};

@@ -22,7 +22,7 @@ plain() {
 
 # Where a control group is delegated the kernel keeps the limits of a tree and says so; elsewhere it is looked at.
 limit() {
-    $as "$bin/ringfence" run --json "$@" >/tmp/said 2>/tmp/told
+    report "$@"
     [ "$holds" != refused ] || return 0
     grep -q "\"limit\":{\"resource\":\"$resource\",\"reason_code\":\"${resource}_limit_exceeded\"" /tmp/said &&
         grep -q "\"evidence\":\"$evidence\"" /tmp/said
@@ -32,6 +32,12 @@ memory() {
     resource=memory
     limit --memory 64MiB --timeout 60s -- dd if=/dev/zero of=/dev/null bs=300M count=1000 &&
         { [ "$holds" = refused ] || grep -q "\"memory\":\"$kept" /tmp/said; }
+}
+
+# What fills memory slowly enough for a look is named.
+hog() {
+    report --memory 64MiB --timeout 60s -- tail /dev/zero
+    [ "$holds" = refused ] || grep -q '"resource":"memory".*"program":"tail"' /tmp/said
 }
 
 # A parent that goes on as if nothing had happened.
@@ -49,13 +55,40 @@ forks() {
 }
 
 cores() {
-    $as "$bin/ringfence" run --json --cpus 0.5 -- true >/tmp/said 2>/tmp/told
+    report --cpus 0.5 -- true
     run=$?
     if [ "$evidence" = cgroup ]; then
         [ $run = 0 ] && grep -q '"cpu_cores":"full"' /tmp/said
     else
         [ $run = 125 ] && grep -q 'control group' /tmp/told
     fi
+}
+
+# A megabyte a second on a disk of the machine's own. The root lies on no disk, so that is only a part.
+bandwidth() {
+    [ "$holds" != refused ] || return 0
+    rm -f /srv/disk/w/f
+    write="dd if=/dev/zero of=/srv/disk/w/f bs=1M count=4 oflag=direct"
+    printf '[profiles.slow]\nmax_io_write_mb_per_second = 1\n' >/srv/tests/slow.toml
+    report --config /srv/tests/slow.toml -p slow -w /srv/disk/w -- $write
+    run=$?
+    if [ "$evidence" != cgroup ]; then
+        [ $run = 125 ] && grep -q 'control group' /tmp/told
+        return
+    fi
+    slow=$(sed 's/.*"duration_ms":\([0-9]*\).*/\1/' /tmp/said)
+    [ $run = 0 ] && grep -q '"io":"partial' /tmp/said && grep -q '"pressure":{"memory":{"some_us":' /tmp/said || return 1
+    report -w /srv/disk/w -- $write || return 1
+    fast=$(sed 's/.*"duration_ms":\([0-9]*\).*/\1/' /tmp/said)
+    echo "four megabytes: $fast ms, with a limit $slow ms" >>/tmp/told
+    [ "$slow" -ge 2500 ] && [ "$fast" -lt "$slow" ]
+}
+
+# No disk lies behind a directory in memory.
+diskless() {
+    [ "$holds" != refused ] || return 0
+    report --config /srv/tests/slow.toml -p slow -- true
+    [ $? = 125 ] && grep -q 'control group\|no disk' /tmp/told
 }
 
 # Nothing of a run is left in the hierarchy, but the seat of nobody.
@@ -105,7 +138,10 @@ for as in "" "$user"; do
     check "the limit of memory, as ${who:-root}" memory
     check "the limit of memory for a grandchild, as ${who:-root}" grandchild
     check "the limit of processes, as ${who:-root}" forks
+    check "who fills the memory, as ${who:-root}" hog
     check "cores, as ${who:-root}" cores
+    check "bandwidth, as ${who:-root}" bandwidth
+    check "bandwidth of no disk, as ${who:-root}" diskless
     check "no group of a killed supervisor, as ${who:-root}" swept
     check "a group to itself, as ${who:-root}" alone
     check "no group of a run, as ${who:-root}" tidy

@@ -17,8 +17,12 @@ prepare() {
     $b mount -t mqueue mqueue /dev/mqueue 2>/dev/null
     # Tests need a place outside /tmp that is not an overlay, for an overlay cannot lie on another.
     $b mkdir -p /srv/tests && $b mount -t tmpfs -o mode=755 tests /srv/tests
+    # And a disk whose bandwidth can be limited, which is in memory all the same.
+    /run/busybox modprobe brd rd_nr=1 rd_size=65536 && /run/busybox modprobe ext4 && mkfs.ext4 -q /dev/ram0 &&
+        $b mkdir -p /srv/disk && $b mount -t ext4 /dev/ram0 /srv/disk
     $b grep -q "^$ACCOUNT:" /etc/passwd || useradd --system --user-group --create-home --shell /bin/sh "$ACCOUNT"
     uid=$($b id -u "$ACCOUNT") gid=$($b id -g "$ACCOUNT")
+    $b mkdir -p -m 777 /srv/disk/w
 
     # Control groups as a service manager lays them out: one subtree for each user, theirs where it is delegated.
     [ "$CGROUP" != systemd ] || . /job/systemd

@@ -1,6 +1,5 @@
 # Under a service manager, in a scope that is nobody's: a run with limits that were asked for gets a scope of its own from it, as
 # root and as an ordinary user, and no other run does.
-report() { $as "$bin/ringfence" run --json "$@" >/tmp/said 2>/tmp/told; }
 memory_is() { grep -q "\"memory\":\"$1" /tmp/said; }
 
 # By the kernel, and the cause is named.

@@ -15,6 +15,8 @@ check() {
     fi
 }
 
+report() { $as "$bin/ringfence" run --json "$@" >/tmp/said 2>/tmp/told; }
+
 home=$(awk -F: '$1 == "ringfence-test" { print $6 }' /etc/passwd) uid=$(id -u ringfence-test)
 user="setpriv --reuid=ringfence-test --regid=ringfence-test --clear-groups --inh-caps=-all env HOME=$home"
 

@@ -32,6 +32,12 @@ pub enum CgroupError {
         /// What it lacks.
         controller: &'static str,
     },
+    /// Bandwidth is limited disk by disk, and none is known.
+    #[error("no disk is known to lie behind `{path}` or any other place of the command's", path = path.display())]
+    NoDisk {
+        /// The first of the places.
+        path: PathBuf,
+    },
     /// A file of a group.
     #[error("failed to {what} `{path}`", path = path.display())]
     File {
@@ -49,6 +55,9 @@ impl CgroupError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
+        if matches!(self, Self::NoDisk { .. }) {
+            return "bandwidth is limited for file systems on block devices; leave the limit out";
+        }
         "start ringfence in a delegated group, as by `systemd-run --user --scope -p Delegate=yes`, or \
          name one as `cgroup_parent` in [runner]"
     }

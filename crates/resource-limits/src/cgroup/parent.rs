@@ -11,7 +11,7 @@ use nix::unistd::{AccessFlags, access};
 use super::error::{CgroupError, at};
 use super::leaf::{self, Leaf, LeafLimits};
 use super::scope::ServiceManager;
-use super::{PREFIX, stat};
+use super::{Disk, PREFIX, stat};
 
 /// Without these a group is of no use here.
 const NEEDED: [&str; 2] = ["memory", "pids"];
@@ -24,6 +24,7 @@ const WELCOME: [&str; 2] = ["cpu", "io"];
 pub struct Parent {
     path: PathBuf,
     cpu: bool,
+    io: bool,
     #[expect(dead_code, reason = "kept for what happens when it goes")]
     seat: Option<Arc<Seat>>,
 }
@@ -143,7 +144,7 @@ impl Parent {
         if let Some(controller) = missing {
             return Err(CgroupError::Controller { path: path.to_owned(), controller });
         }
-        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned(), seat: None };
+        let parent = Self::of(path);
         parent.sweep();
         Ok(parent)
     }
@@ -165,12 +166,17 @@ impl Parent {
         Some(Self { seat: Some(seat), ..Self::ready(path)? })
     }
 
+    fn of(path: &Path) -> Self {
+        let (cpu, io) = (gives(path, "cpu"), gives(path, "io"));
+        Self { cpu, io, path: path.to_owned(), seat: None }
+    }
+
     /// A group that gives its children what limits need.
     fn ready(path: &Path) -> Option<Self> {
         if !may_make_groups(path) || !NEEDED.iter().all(|name| gives(path, name)) {
             return None;
         }
-        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned(), seat: None };
+        let parent = Self::of(path);
         parent.sweep();
         Some(parent)
     }
@@ -187,13 +193,24 @@ impl Parent {
         self.cpu
     }
 
-    /// A group for one run, with its limits.
+    /// Whether bandwidth of storage can be limited in it.
+    #[must_use]
+    pub fn limits_io(&self) -> bool {
+        self.io
+    }
+
+    /// A group for one run, with its limits; those of bandwidth are for each of `disks`.
     ///
     /// # Errors
     ///
     /// [`CgroupError::File`] when it cannot be made or a limit not be set.
-    pub fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
-        Leaf::make(self.path.join(format!("{PREFIX}{name}")), limits)
+    pub fn leaf(
+        &self,
+        name: &str,
+        limits: &LeafLimits,
+        disks: &[Disk],
+    ) -> Result<Leaf, CgroupError> {
+        Leaf::make(self.path.join(format!("{PREFIX}{name}")), limits, disks)
     }
 
     /// Removes what supervisors have left that are gone. What cannot be removed now will be by the next one.

@@ -14,7 +14,12 @@ use crate::cargo::{cargo, programs, root};
 const SLOWNESS: u32 = 20;
 
 /// Probes that the machines run: what depends on the kernel, and on nothing else.
-const PROBES: &[&str] = &["files probe", "processes probe", "network probe"];
+const PROBES: &[&str] =
+    &["files probe", "processes probe", "network probe", "allowlist probe", ALLOWLIST];
+
+/// What an allowlist lets through and says. It needs a network namespace: elsewhere there is a proxy, which other programs do not
+/// know of, and what it says of them is less.
+const ALLOWLIST: &str = "allowlist: ";
 
 /// What is left out where Landlock alone holds. Before its scopes (Linux 6.12) everybody of the same
 /// user can be signalled, which the result admits; the attacker would end its own judge. And files
@@ -253,6 +258,7 @@ fn script(series: &str, entry: &Entry, options: &Options, programs: &Path) -> St
             only.push_str(" --admit");
             WITHOUT_WALLS
                 .iter()
+                .chain([&ALLOWLIST])
                 .for_each(|name| only.push_str(&format!(" --except {}", quoted(name))));
         }
         text.push_str(&format!(

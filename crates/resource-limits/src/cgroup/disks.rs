@@ -69,10 +69,18 @@ fn disk(mount: &Mount) -> Option<Disk> {
     }
     let source = fs::metadata(&mount.source).ok()?;
     let device = source.file_type().is_block_device().then(|| source.rdev())?;
-    Some(whole(Disk {
-        major: u32::try_from(nix::sys::stat::major(device)).ok()?,
-        minor: u32::try_from(nix::sys::stat::minor(device)).ok()?,
-    }))
+    Some(whole(numbered(device)))
+}
+
+/// The two numbers that one stands for, as Linux puts them together for programs.
+///
+/// # References
+///
+/// `makedev(3)`; `new_encode_dev` in the sources of Linux for the lower half.
+fn numbered(device: u64) -> Disk {
+    let major = (device >> 8) & 0xfff | (device >> 32) & 0xffff_f000;
+    let minor = device & 0xff | (device >> 12) & 0xffff_ff00;
+    Disk { major: major as u32, minor: minor as u32 }
 }
 
 /// The disk that a partition is part of; a disk is its own.
@@ -89,6 +97,15 @@ fn whole(device: Disk) -> Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_devices_are_taken_apart() {
+        for (device, major, minor) in
+            [(0x0801, 8, 1), (0x10_fd12, 253, 274), (0x1000_0000_0100, 0x1001, 0)]
+        {
+            assert_eq!(numbered(device), Disk { major, minor }, "{device:x}");
+        }
+    }
 
     #[test]
     fn places_in_memory_have_no_disk() {

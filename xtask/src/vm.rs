@@ -30,7 +30,7 @@ const USAGE: &str = "\
 usage: cargo xtask vm [KERNEL]… [--all] [--debug]
        cargo xtask vm [KERNEL]… [VARIANT]… [--user] [--timeout SECONDS] -- COMMAND [ARG]…
 KERNEL is a series or a version of Debian's: 6.1, 6.12, 6.1.0-47
-VARIANT is one of --no-namespaces, --no-landlock, --ptrace-scope N, --cgroup delegated|undelegated|none";
+VARIANT is one of --no-namespaces, --no-landlock, --ptrace-scope N, --cgroup delegated|undelegated|none|systemd";
 
 /// Kernels of Debian's two last releases: the oldest and the newest that it has for this machine.
 const KERNELS: &[&str] = &["6.1", "6.12"];
@@ -102,7 +102,7 @@ fn options(args: &[String]) -> Result<Options, String> {
             "--ptrace-scope" => variant.ptrace_scope = Some(number(arg, value()?)?),
             "--timeout" => options.timeout = Duration::from_secs(number(arg, value()?)?),
             "--cgroup" => {
-                let known = ["delegated", "undelegated", "none"];
+                let known = ["delegated", "undelegated", "none", "systemd"];
                 let value = value()?;
                 let found = known.into_iter().find(|known| known == value);
                 variant.cgroup = found.ok_or(format!("--cgroup {value}\n{USAGE}"))?;

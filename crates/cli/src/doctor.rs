@@ -3,7 +3,9 @@
 use crate::args::DoctorArgs;
 use crate::exit::Status;
 use crate::failure::Failure;
-use ringfence::executor::check_gateway;
+use crate::message;
+use ringfence::config::Environment;
+use ringfence::executor::{check_gateway, service_manager};
 use ringfence::resource_limits::cgroup::Parent;
 use ringfence::sandbox::{Check, VERDICT, apparmor_profile, doctor as try_all};
 use serde_json::{Value, json};
@@ -30,22 +32,29 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Status, Failure> {
     if full { Ok(Status::SUCCESS) } else { Err(Failure::NotFull) }
 }
 
-/// Whether runs get control groups of their own, when the config names none.
+/// Whether runs get control groups of their own, when the config names none: always, or those with limits that were asked for.
 fn control_group() -> Check {
-    let name = "control_group";
-    match Parent::find() {
-        Ok(parent) => {
-            let detail =
-                format!("limits of a tree by the kernel, below {}", parent.path().display());
-            Check { name, works: true, required: false, detail, remedy: None }
-        }
-        Err(error) => Check {
-            name,
-            works: false,
-            required: false,
-            detail: format!("limits of a tree by looking: {error}"),
-            remedy: Some(error.hint().to_owned()),
+    let row = |works, detail: String, remedy| Check {
+        name: "control_group",
+        works,
+        required: false,
+        detail,
+        remedy,
+    };
+    let found = match Parent::find() {
+        Ok(parent) => Ok((parent, "limits of a tree by the kernel")),
+        Err(error) => match Environment::current().ok().as_ref().and_then(service_manager) {
+            None => Err(error),
+            Some(manager) => Parent::ask(&manager)
+                .map(|parent| (parent, "limits that are asked for by the kernel, in a scope")),
         },
+    };
+    match found {
+        Ok((parent, what)) => row(true, format!("{what}, below {}", parent.path().display()), None),
+        Err(error) => {
+            let why = message::with_causes(&error);
+            row(false, format!("limits of a tree by looking: {why}"), Some(error.hint().to_owned()))
+        }
     }
 }
 

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
+    ringfence::executor::allow_scope();
     let status = dispatch(cli);
     ringfence::executor::leave_control_groups();
     status.into()

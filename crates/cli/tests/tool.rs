@@ -142,7 +142,7 @@ fn schema_is_json_and_knows_every_profile_field() {
     let output = Place::with_config(None).call(&["schema"]);
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let fields = schema["$defs"]["Profile"]["properties"].as_object().expect("fields");
-    assert_eq!(fields.len(), 25);
+    assert_eq!(fields.len(), 27);
 }
 
 #[test]

@@ -53,6 +53,6 @@ pub use runner::{CustomDetector, Output, Redaction, Runner};
 pub use schema::json_schema;
 pub use units::{ByteSize, CpuCores, UnitError, parse_duration};
 pub use words::{
-    Ansi, EffectWord, Encoding, Executor, FsMode, Isolation, Mode, Multiline, NetworkMode,
-    PolicyWord, Progress, ReadScope, Timestamps, UnknownWord,
+    Ansi, CgroupScope, EffectWord, Encoding, Executor, FsMode, Isolation, Mode, Multiline,
+    NetworkMode, PolicyWord, Progress, ReadScope, Timestamps, UnknownWord,
 };

@@ -52,6 +52,12 @@ pub struct Profile {
     pub max_file_size: Option<u64>,
     /// Cores' worth of CPU time of the tree. `None`: no limit.
     pub max_cpu_cores: Option<CpuCores>,
+    /// Most that is read from each disk in a second, in bytes. `None`: no limit.
+    pub max_io_read: Option<u64>,
+    /// Most that is written to each disk in a second, in bytes. `None`: no limit.
+    pub max_io_write: Option<u64>,
+    /// Whether memory, processes, cores or bandwidth have a limit that somebody asked for, not only one by default.
+    pub asks_for_limits: bool,
     /// Most space on the file systems that can be written, in bytes. `None`: no limit.
     pub max_disk: Option<u64>,
     /// Most address space of a process, in bytes. `None`: no limit.

@@ -13,7 +13,7 @@ use crate::located::{At, Source};
 use crate::paths::normalize;
 use crate::runner::{CustomDetector, Output, Redaction, Runner};
 use crate::words::{
-    Ansi, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
+    Ansi, CgroupScope, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
 };
 use crate::written::{
     DetectorWritten, OutputWritten, RedactionWritten, RuleWritten, RunnerWritten,
@@ -89,6 +89,7 @@ pub(crate) fn runner(
             "runner.redaction_patterns",
         )?,
         cgroup_parent: cgroup_parent(written, source)?,
+        cgroup_scope: value(&written.cgroup_scope, CgroupScope::Auto),
         redaction: redaction(written.redaction.as_ref(), source)?,
         output: output(written.output.as_ref(), source)?,
         detectors: each(written.detectors.as_deref(), |detector| {

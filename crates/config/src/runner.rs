@@ -1,6 +1,6 @@
 //! The `[runner]` part after resolution: the shell, the policy, and what is masked in output.
 
-use crate::words::{Ansi, Encoding, Executor, Multiline, Progress, Timestamps};
+use crate::words::{Ansi, CgroupScope, Encoding, Executor, Multiline, Progress, Timestamps};
 use ringfence_policy::{EnvAllowlist, Policy, PolicyMode, Rule};
 use std::path::PathBuf;
 
@@ -25,6 +25,8 @@ pub struct Runner {
     pub redaction_patterns: Vec<String>,
     /// The control group that runs get their own groups in, absolute. `None`: one that is found by trying.
     pub cgroup_parent: Option<PathBuf>,
+    /// Whether a control group may be asked of a service manager where none is found.
+    pub cgroup_scope: CgroupScope,
     /// How masking works.
     pub redaction: Redaction,
     /// What becomes of output beside masking.

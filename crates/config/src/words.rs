@@ -120,6 +120,16 @@ words! {
 }
 
 words! {
+    /// Whether ringfence may have itself moved into a control group of its own.
+    CgroupScope {
+        /// When a profile or a flag limits memory, processes or cores, and no group is delegated, a scope is asked of systemd.
+        Auto = "auto",
+        /// Nobody is asked.
+        Never = "never",
+    }
+}
+
+words! {
     /// What runs a command line.
     Executor {
         /// A shell.

@@ -13,21 +13,22 @@ pub(crate) fn is_out_of_memory(events: LeafEvents) -> bool {
     events.out_of_memory > 0 && events.oom_kills > 0
 }
 
-/// The limits of the group that were hit; `killed`: the command was ended by `SIGKILL`.
+/// The limits of the group that were hit; `killed`: the command was ended by `SIGKILL`; `hog`: who had most of the memory.
 pub(crate) fn hits(
     (usage, events): (&LeafUsage, &LeafEvents),
     limits: &Limits,
     killed: bool,
+    hog: Option<String>,
 ) -> Vec<LimitHit> {
-    let hit = |resource, limit: Option<u64>, observed, ended_command| {
-        let (evidence, program) = (Evidence::Cgroup, None);
+    let hit = |resource, limit: Option<u64>, observed, ended_command, program| {
+        let evidence = Evidence::Cgroup;
         Some(LimitHit { resource, limit: limit?, observed, ended_command, evidence, program })
     };
     let memory = is_out_of_memory(*events)
-        .then(|| hit(LimitedResource::Memory, limits.memory, usage.peak_memory_bytes, killed));
+        .then(|| hit(LimitedResource::Memory, limits.memory, usage.peak_memory_bytes, killed, hog));
     // The one that was refused would have been one more than there may be.
     let processes = (events.forks_refused > 0)
-        .then(|| hit(LimitedResource::Processes, limits.processes, limits.processes, false));
+        .then(|| hit(LimitedResource::Processes, limits.processes, limits.processes, false, None));
     memory.flatten().into_iter().chain(processes.flatten()).collect()
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn usage(group: &LeafUsage, known: Usage) -> Usage {
     let peak = group.peak_processes.map(|peak| peak.saturating_sub(OF_THE_INIT));
     usage.peak_processes = peak.or(known.peak_processes);
     usage.read_bytes = group.read_bytes.unwrap_or(known.read_bytes);
+    usage.pressure = group.pressure.or(known.pressure);
     usage.written_bytes = group.written_bytes.unwrap_or(known.written_bytes);
     usage
 }
@@ -63,7 +65,11 @@ mod tests {
         let limits = Limits { memory: Some(9), processes: Some(7), ..Limits::default() };
         let mut counted = LeafEvents::default();
         [counted.out_of_memory, counted.oom_kills, counted.forks_refused] = events;
-        let hits = hits((&LeafUsage::default(), &counted), &limits, killed);
+        let hog = Some("hog".to_owned());
+        let hits = hits((&LeafUsage::default(), &counted), &limits, killed, hog);
+        assert!(
+            hits.iter().all(|hit| hit.program.is_some() == (hit.resource.as_str() == "memory"))
+        );
         let got: Vec<_> =
             hits.iter().map(|hit| (hit.resource.as_str(), hit.ended_command)).collect();
         assert_eq!(got, expect, "{events:?}");

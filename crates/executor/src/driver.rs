@@ -562,7 +562,8 @@ impl Driver {
     fn take_group(&mut self, group: LeafUsage, events: LeafEvents, warnings: &mut Vec<String>) {
         self.seen.usage = counted::usage(&group, self.seen.usage);
         let killed = matches!(self.seen.status, Some(ExitStatus::Signaled(SIGKILL)));
-        for hit in counted::hits((&group, &events), &self.about.limits, killed) {
+        let hog = self.watch.hog();
+        for hit in counted::hits((&group, &events), &self.about.limits, killed, hog) {
             self.note_hit(hit);
         }
         if events.oom_kills > 0 && !is_out_of_memory(events) {

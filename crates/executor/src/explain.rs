@@ -99,6 +99,8 @@ fn limits(profile: &Profile) -> Vec<String> {
         profile.max_memory.map(|bytes| format!("memory: {}", size(bytes))),
         profile.max_cpu.map(|time| format!("CPU time: {}", seconds(time))),
         profile.max_cpu_cores.map(|cores| format!("cores' worth of CPU time: {cores}")),
+        profile.max_io_read.map(|bytes| format!("read from a disk in a second: {}", size(bytes))),
+        profile.max_io_write.map(|bytes| format!("written to a disk in a second: {}", size(bytes))),
         profile.max_processes.map(|count| format!("processes: {count}")),
         profile.max_open_files.map(|count| format!("open files of a process: {count}")),
         profile.max_file_size.map(|bytes| format!("size of a file: {}", size(bytes))),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringfence_policy::ReasonCode;
-use ringfence_resource_limits::{LimitHit, Sample, Usage};
+use ringfence_resource_limits::{LimitHit, Pressure, Sample, Stall, Usage};
 use ringfence_sandbox::{Backend, Enforcement};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -108,8 +108,29 @@ pub(crate) fn usage<S: Serializer>(usage: &Usage, serializer: S) -> Result<S::Ok
         written_bytes: u64,
         voluntary_switches: u64,
         involuntary_switches: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pressure: Option<Waits>,
     }
+    #[derive(Serialize)]
+    struct Waits {
+        memory: Wait,
+        io: Wait,
+        cpu: Wait,
+    }
+    #[derive(Serialize)]
+    struct Wait {
+        some_us: u64,
+        full_us: u64,
+    }
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let wait = |stall: Stall| Wait { some_us: micros(stall.some), full_us: micros(stall.full) };
+    let pressure = usage.pressure.map(|Pressure { memory, io, cpu }| Waits {
+        memory: wait(memory),
+        io: wait(io),
+        cpu: wait(cpu),
+    });
     Shown {
+        pressure,
         user_cpu_ms: whole_millis(usage.user_cpu),
         system_cpu_ms: whole_millis(usage.system_cpu),
         peak_memory_bytes: usage.peak_memory_bytes,

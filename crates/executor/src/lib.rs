@@ -52,7 +52,7 @@ pub use denials::{Denial, DenialSource};
 pub use error::{Refusal, RunError, StdinSource};
 pub use event::{Connection, Event, EventKind, Output, RunStarted, Stream};
 pub use explain::{Explanation, explain};
-pub use groups::leave_control_groups;
+pub use groups::{allow_scope, leave_control_groups, service_manager};
 pub use masking::MaskingError;
 pub use outcome::{Captured, Interleaved, Kept, Outcome, OutcomeKind, Reached, Reason};
 pub use outlet::OutletError;

@@ -215,7 +215,7 @@ impl Default for Kept {
 
 #[cfg(test)]
 mod tests {
-    use ringfence_resource_limits::{Evidence, LimitedResource};
+    use ringfence_resource_limits::{Evidence, LimitedResource, Pressure, Stall};
     use ringfence_sandbox::Level;
 
     use super::*;
@@ -238,6 +238,9 @@ mod tests {
         usage.peak_memory_bytes = 9_437_184;
         usage.processes = Some(3);
         usage.peak_processes = Some(2);
+        let some = Duration::from_micros(1500);
+        let memory = Stall { some, full: Duration::from_micros(20) };
+        usage.pressure = Some(Pressure { memory, ..Pressure::default() });
         (usage.read_bytes, usage.written_bytes) = (4096, 8192);
         (usage.voluntary_switches, usage.involuntary_switches) = (7, 1);
         let outcome = Outcome {
@@ -280,7 +283,8 @@ mod tests {
                 r#""limit":null,"limits_hit":[],"#,
                 r#""enforcement":{"files":"full","network":"full","memory":"partial: sampled every 10 to 200 ms"},"#,
                 r#""denials":[{"kind":"file_write","target":"/etc/hosts","reason_code":"file_write_denied","count":1,"allow":"--rw /etc/hosts","source":"stderr"}],"#,
-                r#""usage":{"user_cpu_ms":12,"system_cpu_ms":5,"peak_memory_bytes":9437184,"processes":3,"peak_processes":2,"read_bytes":4096,"written_bytes":8192,"voluntary_switches":7,"involuntary_switches":1},"#,
+                r#""usage":{"user_cpu_ms":12,"system_cpu_ms":5,"peak_memory_bytes":9437184,"processes":3,"peak_processes":2,"read_bytes":4096,"written_bytes":8192,"voluntary_switches":7,"involuntary_switches":1,"#,
+                r#""pressure":{"memory":{"some_us":1500,"full_us":20},"io":{"some_us":0,"full_us":0},"cpu":{"some_us":0,"full_us":0}}},"#,
                 r#""stdout":{"bytes":120,"kept_bytes":120,"redactions":1,"dropped_bytes":0,"text":"…"},"#,
                 r#""stderr":{"bytes":0,"kept_bytes":0,"redactions":0,"dropped_bytes":0,"text":""}}"#,
             ),

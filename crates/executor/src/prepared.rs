@@ -7,13 +7,17 @@
 
 use std::path::{Path, PathBuf};
 
-use ringfence_config::{Ansi, Environment, Output, Profile, Progress, Resolved, Runner};
+use ringfence_config::{
+    Ansi, CgroupScope, Environment, Output, Profile, Progress, Resolved, Runner,
+};
 use ringfence_output_capture::{PlainText, Redaction, Redactor, Secret};
 use ringfence_policy::{Cause, CommandLine, Policy, Request, Verdict, decide};
+use ringfence_resource_limits::cgroup::{Disks, ServiceManager};
 use ringfence_sandbox::{Backend, Files, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
+use crate::groups::{self, service_manager};
 use crate::masking;
 use crate::outlet::{self, OutletError};
 use crate::process::{Shell, Variables};
@@ -87,13 +91,26 @@ impl Prepared {
             real_root: self.real_root,
             own_user_namespace: backend == Backend::LinuxNamespaces,
             group: group.then_some(kind),
+            all_disks: !groups::limits_bandwidth(&self.profile) || self.disks().complete,
         };
         spec::split_limits(&self.profile, grounds)
+    }
+
+    /// The disks that the command reads from and writes to.
+    pub(crate) fn disks(&self) -> Disks {
+        let places = [&self.profile.workspace, Path::new("/")].map(Path::to_owned);
+        Disks::behind(&[&self.profile.writable_paths[..], &places].concat())
     }
 
     /// The control group that the config names.
     pub(crate) fn cgroup_parent(&self) -> Option<&Path> {
         self.runner.cgroup_parent.as_deref()
+    }
+
+    /// Whom this run may ask for a control group: it must need one enough to be worth the time.
+    pub(crate) fn service_manager(&self) -> Option<ServiceManager> {
+        let asks = self.runner.cgroup_scope == CgroupScope::Auto && self.profile.asks_for_limits;
+        service_manager(&self.environment).filter(|_| asks)
     }
 
     /// The profile.

@@ -109,6 +109,8 @@ pub(crate) struct Split {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
     pub(crate) memory: Option<u64>,
+    /// Kept by a control group; who used it up is seen by looking.
+    pub(crate) memory_of_group: Option<u64>,
     pub(crate) cpu_time: Option<Duration>,
     pub(crate) processes: Option<Processes>,
     /// Kept by the kernel; whether it was reached is seen by looking.
@@ -142,6 +144,8 @@ pub(crate) struct Grounds {
     pub(crate) own_user_namespace: bool,
     /// The tree has a control group of its own.
     pub(crate) group: Option<Group>,
+    /// All that the command writes goes to disks whose bandwidth can be counted for it.
+    pub(crate) all_disks: bool,
 }
 
 /// A control group that keeps limits.
@@ -172,6 +176,8 @@ pub(crate) fn group_limits(profile: &Profile) -> Option<LeafLimits> {
         memory: profile.max_memory,
         processes: profile.max_processes.map(|count| count.saturating_add(OF_THE_INIT)),
         cpu_cores: profile.max_cpu_cores.map(CpuCores::cores),
+        read_per_second: profile.max_io_read,
+        written_per_second: profile.max_io_write,
     };
     (limits != LeafLimits::default()).then_some(limits)
 }
@@ -189,12 +195,13 @@ pub(crate) fn split_limits(profile: &Profile, grounds: Grounds) -> Split {
     let looked = |limit: Option<u64>| limit.filter(|_| CAN_SAMPLE);
     let mut watched = Watched {
         memory: asked.memory.filter(|_| grounds.group.is_none()),
+        memory_of_group: looked(asked.memory).filter(|_| grounds.group.is_some()),
         cpu_time: asked.cpu_time.filter(|_| CAN_SAMPLE),
         processes: None,
         open_files: looked(asked.open_files),
         disk: looked(asked.disk),
     };
-    let Grounds { real_root, own_user_namespace, group } = grounds;
+    let Grounds { real_root, own_user_namespace, group, all_disks } = grounds;
     let mut enforcement = Vec::new();
     for (resource, enforced) in asked.enforced(Context { real_root, own_user_namespace }) {
         let by_group = group.filter(|_| kept_by_groups(resource));
@@ -217,6 +224,9 @@ pub(crate) fn split_limits(profile: &Profile, grounds: Grounds) -> Split {
     if profile.max_cpu_cores.is_some() {
         enforcement.extend(group.map(|group| ("cpu_cores", group.level())));
     }
+    if profile.max_io_read.is_some() || profile.max_io_write.is_some() {
+        enforcement.extend(group.map(|group| ("io", bandwidth(group, all_disks))));
+    }
     enforcement.extend(asked.address_space.map(|_| ("address_space", Level::Full)));
     Split { asked, kernel, watched, most_processes, enforcement }
 }
@@ -227,6 +237,15 @@ impl Group {
             Self::Closed => Level::Full,
             Self::Open => Level::Partial("a process may move out of its control group".to_owned()),
         }
+    }
+}
+
+fn bandwidth(group: Group, all_disks: bool) -> Level {
+    match all_disks {
+        true => group.level(),
+        false => Level::Partial(
+            "not where no disk is known, nor what a file system writes later for nobody".to_owned(),
+        ),
     }
 }
 
@@ -350,7 +369,8 @@ mod tests {
     ) {
         let profile = profile(lines);
         let own_user_namespace = profile.mode == Mode::Sandbox;
-        let split = split_limits(&profile, Grounds { real_root, own_user_namespace, group: None });
+        let grounds = Grounds { real_root, own_user_namespace, group: None, all_disks: true };
+        let split = split_limits(&profile, grounds);
         assert_eq!((split.kernel, split.watched), (kernel, watched), "{lines}");
         let got: Vec<_> =
             split.enforcement.iter().map(|(what, how)| format!("{what} {how}")).collect();
@@ -391,7 +411,8 @@ mod tests {
     fn a_control_group_keeps_what_it_can() {
         let check = |lines: &str, group: Group, watched: Watched, expect: &[&str]| {
             let profile = profile(lines);
-            let grounds = Grounds { real_root: true, own_user_namespace: true, group: Some(group) };
+            let (group, all_disks) = (Some(group), group == Group::Closed);
+            let grounds = Grounds { real_root: true, own_user_namespace: true, group, all_disks };
             let split = split_limits(&profile, grounds);
             assert_eq!(split.kernel.processes, None);
             assert_eq!((split.watched, split.most_processes), (watched, None), "{lines}");
@@ -400,11 +421,18 @@ mod tests {
         };
         let lines = "max_memory_mb = 9\nmax_processes = 7\nmax_cpu_cores = 1.5";
         let unwatched = Watched::default();
-        let crowd = Watched { processes: Some(Processes::Counted(7)), ..unwatched };
+        let memory = Watched { memory_of_group: Some(9 << 20), ..unwatched };
+        let crowd = Watched { processes: Some(Processes::Counted(7)), ..memory };
         let full = ["memory full", "process_count full", "cpu_cores full"];
         check(lines, Group::Closed, crowd, &full);
         let out = "memory partial: a process may move out of its control group";
-        check("max_memory_mb = 9", Group::Open, unwatched, &[out]);
+        check("max_memory_mb = 9", Group::Open, memory, &[out]);
+        let io = "max_io_write_mb_per_second = 3";
+        check(io, Group::Closed, unwatched, &["io full"]);
+        let partly = "io partial: not where no disk is known, nor what a file system writes later for nobody";
+        check(io, Group::Open, unwatched, &[partly]);
+        let limits = group_limits(&profile(io)).expect("because there is one");
+        assert_eq!((limits.read_per_second, limits.written_per_second), (None, Some(3 << 20)));
         let limits = group_limits(&profile(lines)).expect("because there are some");
         assert_eq!((limits.memory, limits.processes), (Some(9 << 20), Some(9)));
         assert_eq!(limits.cpu_cores, Some(1.5));

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use ringfence_resource_limits::{
-    DiskWatch, Evidence, Left, LimitHit, LimitedResource, ProgramName, Sample, SampleError,
-    Sampler, Scope, cores, pace, proportional_memory, sample,
+    DiskWatch, Evidence, LONGEST, Left, LimitHit, LimitedResource, ProgramName, Sample,
+    SampleError, Sampler, Scope, cores, pace, proportional_memory, sample,
 };
 
 use crate::json::whole_millis;
@@ -23,6 +23,8 @@ const USAGE_EVERY: Duration = Duration::from_secs(1);
 const CPU_TOLERANCE: Duration = Duration::from_secs(1);
 /// Processes looked at, at most, when their number is not limited.
 const MOST_PROCESSES: u64 = 4096;
+/// The least time between two looks that are for a name alone.
+const FOR_A_NAME: Duration = Duration::from_millis(25);
 /// How long a tree may stay at its most processes while it goes on starting new ones.
 const SATURATED: Duration = Duration::from_secs(2);
 
@@ -34,6 +36,8 @@ pub(crate) struct Watch {
     next_look: Option<Instant>,
     eyes: Option<Eyes>,
     crowd: Option<Crowd>,
+    /// The program that had half of the group's memory or more when somebody last looked.
+    hog: Option<ProgramName>,
 }
 
 /// What looks, and what it remembers.
@@ -67,7 +71,7 @@ impl Watch {
         let next_look = limits.any().then(|| started + first);
         let disk = limits.disk.map(|limit| DiskWatch::new(places, limit));
         let eyes = Some(Eyes { sampler: Sampler::new(root), disk, limits });
-        Self { limits, next_usage: started + USAGE_EVERY, next_look, eyes, crowd: None }
+        Self { limits, next_usage: started + USAGE_EVERY, next_look, eyes, crowd: None, hog: None }
     }
 
     /// Makes sure that the limits can be watched on this system; asked once.
@@ -107,6 +111,7 @@ impl Watch {
         self.eyes = Some(eyes);
         self.next_look = self.limits.any().then(|| now + self.pace(seen));
         self.note_crowd(seen, now);
+        self.note_hog(&seen.sample);
         self.exceeded(seen, now)
     }
 
@@ -115,7 +120,27 @@ impl Watch {
         self.next_look = self.limits.any().then(|| now + USAGE_EVERY);
     }
 
+    /// The program that used up the memory of a control group, where that is known: it had half of it or more a moment before, so nobody
+    /// had more.
+    pub(crate) fn hog(&self) -> Option<String> {
+        self.hog.map(|name| name.to_string())
+    }
+
+    fn note_hog(&mut self, sample: &Sample) {
+        let most = self.limits.memory_of_group;
+        let half = most.is_some_and(|limit| sample.largest_bytes >= limit.div_ceil(2));
+        self.hog = sample.largest.filter(|_| half);
+    }
+
+    /// What only makes a name known is not worth a look in every hundredth of a second.
     fn pace(&self, seen: &Seen) -> Duration {
+        let named = self.limits.memory_of_group.map(|limit| limit.saturating_sub(seen.memory));
+        let named =
+            named.map(|left| pace([Left::Memory(left)], seen.cost, cores()).max(FOR_A_NAME));
+        self.pace_of_limits(seen).min(named.unwrap_or(LONGEST))
+    }
+
+    fn pace_of_limits(&self, seen: &Seen) -> Duration {
         let Watched { memory, cpu_time, disk, .. } = self.limits;
         let processes = self.limits.processes.map(Processes::limit);
         let cpu = cpu_time.map(|limit| (limit + CPU_TOLERANCE).saturating_sub(seen.sample.cpu()));
@@ -234,7 +259,7 @@ impl Processes {
 fn untouched(limits: &Watched) -> impl Iterator<Item = Left> {
     let processes = limits.processes.map(|limit| Left::Processes(limit.limit()));
     [
-        limits.memory.map(Left::Memory),
+        limits.memory.or(limits.memory_of_group).map(Left::Memory),
         processes,
         limits.cpu_time.map(Left::Cpu),
         limits.disk.map(Left::Disk),
@@ -277,8 +302,14 @@ pub(crate) struct Seen {
 mod tests {
     use super::*;
 
-    const NONE: Watched =
-        Watched { memory: None, cpu_time: None, processes: None, open_files: None, disk: None };
+    const NONE: Watched = Watched {
+        memory: None,
+        memory_of_group: None,
+        cpu_time: None,
+        processes: None,
+        open_files: None,
+        disk: None,
+    };
 
     fn watch(started: Instant, limits: Watched) -> Watch {
         Watch::new(started, limits, 1, &[])
@@ -365,6 +396,24 @@ mod tests {
         check_crowd(&[(10, 100, 100), (1000, 95, 60), (2010, 100, 60)], true);
         check_crowd(&[(10, 100, 100), (1000, 95, 60), (1500, 100, 60)], false);
         check_crowd(&[(10, 100, 100), (1000, 50, 60), (2010, 100, 60)], false);
+    }
+
+    #[test]
+    fn who_has_half_of_the_memory_of_a_group_is_named() {
+        let start = Instant::now();
+        let mut watch = watch(start, Watched { memory_of_group: Some(1001), ..NONE });
+        let mut check = |largest_bytes, expect: bool| {
+            let largest = Some(ProgramName::default());
+            let sample = Sample { largest, largest_bytes, ..Sample::default() };
+            let seen = Seen { sample, memory: 1 << 40, ..Seen::default() };
+            let eyes = watch.eyes.take().expect("because the last look gave them back");
+            assert!(watch.take(eyes, &seen, start).is_none(), "the kernel keeps it");
+            assert_eq!(watch.hog().is_some(), expect, "{largest_bytes}");
+            assert_eq!(watch.next(), start + FOR_A_NAME);
+        };
+        check(500, false);
+        check(501, true);
+        check(500, false);
     }
 
     #[test]

@@ -322,7 +322,13 @@ fn clone_copying(birth: &mut Birth) -> io::Result<(i32, OwnedFd)> {
     let mut pidfd = -1_i32;
     let how = arguments(birth, libc::CLONE_PIDFD as u64, &mut pidfd);
     let size = if birth.group < 0 { FIRST_SIZE } else { size_of_val(&how) };
-    let pid = sys::copy_by_clone3(&how, size).map_err(to_io)?;
+    let pid = match sys::copy_by_clone3(&how, size).map_err(to_io) {
+        // A filter may know the older call alone.
+        Err(error) if birth.group < 0 && may_be_unknown(&error) => {
+            sys::copy_by_clone(&how).map_err(to_io)
+        }
+        other => other,
+    }?;
     if pid == 0 {
         forked(birth)
     }

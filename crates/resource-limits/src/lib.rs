@@ -18,6 +18,7 @@
 //! nobody has to promise more than the kernel gives.
 #![forbid(unsafe_code)]
 
+mod bus;
 mod ceiling;
 pub mod cgroup;
 mod disk;
@@ -28,6 +29,7 @@ mod pace;
 pub mod sample;
 mod usage;
 
+pub use bus::BusError;
 pub use ceiling::{CeilingError, hard_ceiling};
 pub use disk::DiskWatch;
 pub use enforced::{Context, Enforced};
@@ -37,4 +39,4 @@ pub use pace::{LONGEST, Left, SHORTEST, cores, pace};
 pub use sample::{
     CAN_SAMPLE, ProgramName, Sample, SampleError, Sampler, Scope, proportional_memory, sample,
 };
-pub use usage::Usage;
+pub use usage::{Pressure, Stall, Usage};

@@ -32,6 +32,8 @@ pub struct Sample {
     pub system_cpu: Duration,
     /// The program with the most resident memory in one process.
     pub largest: Option<ProgramName>,
+    /// That memory, in bytes.
+    pub largest_bytes: u64,
     /// The program with the most CPU time in one process.
     pub busiest: Option<ProgramName>,
     /// The program that most processes are.
@@ -148,7 +150,6 @@ pub struct Sampler {
 #[derive(Default)]
 struct Walk {
     sample: Sample,
-    largest: u64,
     busiest: u64,
     names: HashMap<ProgramName, u64>,
     seen: HashSet<u32>,
@@ -215,8 +216,8 @@ impl Walk {
         sample.memory_bytes = sample.memory_bytes.saturating_add(memory);
         sample.user_cpu += units.ticks(stat.user.saturating_add(stat.reaped_user));
         sample.system_cpu += units.ticks(stat.system.saturating_add(stat.reaped_system));
-        if memory > self.largest {
-            (self.largest, sample.largest) = (memory, Some(stat.name));
+        if memory > sample.largest_bytes {
+            (sample.largest_bytes, sample.largest) = (memory, Some(stat.name));
         }
         if ticks > self.busiest {
             (self.busiest, sample.busiest) = (ticks, Some(stat.name));

@@ -33,6 +33,32 @@ pub struct Usage {
     pub voluntary_switches: u64,
     /// Times the kernel took the CPU away.
     pub involuntary_switches: u64,
+    /// How long the tree waited for want of something; `None` without a control group, or where the kernel does not measure it.
+    pub pressure: Option<Pressure>,
+}
+
+/// How long the processes of a tree were held up for want of something.
+///
+/// # References
+///
+/// `Documentation/accounting/psi.rst` of Linux.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Waiting for memory to be taken away from somewhere, or fetched again.
+    pub memory: Stall,
+    /// Waiting for storage.
+    pub io: Stall,
+    /// Waiting for a CPU.
+    pub cpu: Stall,
+}
+
+/// Time in which processes were held up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stall {
+    /// At least one process was.
+    pub some: Duration,
+    /// All that had anything to do were.
+    pub full: Duration,
 }
 
 impl Usage {

@@ -7,8 +7,23 @@ use std::process::Command;
 use super::tools::{Work, debs, download, output, run, update};
 
 /// Parts of a kernel's modules that are kept; a machine has no other hardware.
-const MODULES: &[&str] =
-    &["net", "lib", "crypto", "fs/9p", "fs/netfs", "fs/fscache", "fs/overlayfs", "fs/fuse"];
+const MODULES: &[&str] = &[
+    "net",
+    "lib",
+    "crypto",
+    "fs/9p",
+    "fs/netfs",
+    "fs/fscache",
+    "fs/overlayfs",
+    "fs/fuse",
+    "fs/ext4",
+    "fs/jbd2",
+    "fs/mbcache.ko",
+    "fs/mbcache.ko.xz",
+];
+
+/// Where they are kept; another name whenever other parts are.
+const UNPACKED: &str = "kernels-2";
 
 /// Drivers that are kept.
 const DRIVERS: &[&str] = &["virtio", "net", "block"];
@@ -27,7 +42,7 @@ impl Kernel {
     /// # Errors
     /// Why there is none, in words for the summary.
     pub(super) fn fetch(wanted: &str, cache: &Path) -> Result<Kernel, String> {
-        let kernels = cache.join("kernels");
+        let kernels = cache.join(UNPACKED);
         fs::create_dir_all(&kernels).map_err(|error| format!("{}: {error}", kernels.display()))?;
         let at_hand = fs::read_dir(&kernels).map_err(|error| error.to_string())?;
         let at_hand = at_hand.flatten().map(|entry| entry.file_name().to_string_lossy().into());

@@ -34,7 +34,7 @@ pub(super) struct Variant {
     pub(super) no_landlock: bool,
     /// Yama's `ptrace_scope`. Default: the kernel's.
     pub(super) ptrace_scope: Option<u8>,
-    /// `delegated`, `undelegated` or `none`.
+    /// `delegated`, `undelegated`, `none`, or `systemd`: as the service manager of this machine has them.
     pub(super) cgroup: &'static str,
 }
 
@@ -58,6 +58,14 @@ impl Variant {
         text
     }
 
+    /// What this machine lacks of what that one needs.
+    pub(super) fn lacks(&self) -> Option<&'static str> {
+        const PROGRAMS: [&str; 3] =
+            ["/lib/systemd/systemd", "/usr/bin/systemd-run", "/usr/bin/dbus-daemon"];
+        let needed = if self.cgroup == "systemd" { &PROGRAMS[..] } else { &[] };
+        needed.iter().find(|program| !Path::new(program).exists()).copied()
+    }
+
     /// In a few words, for results.
     pub(super) fn describe(&self) -> String {
         let mut words = Vec::new();
@@ -68,7 +76,9 @@ impl Variant {
             words.push("no Landlock".to_owned());
         }
         words.extend(self.ptrace_scope.map(|scope| format!("ptrace_scope {scope}")));
-        if self.cgroup != ORDINARY.cgroup {
+        if self.cgroup == "systemd" {
+            words.push("under systemd".to_owned());
+        } else if self.cgroup != ORDINARY.cgroup {
             words.push(format!("control groups {}", self.cgroup));
         }
         if words.is_empty() { "as Debian has it".to_owned() } else { words.join(", ") }
@@ -217,6 +227,7 @@ fn write_job(
     let files = [
         ("settings", settings.as_str()),
         ("session", include_str!("session.sh")),
+        ("systemd", include_str!("systemd.sh")),
         ("command", &job.command),
     ];
     fs::create_dir_all(share)

@@ -14,7 +14,12 @@ use crate::cargo::{cargo, programs, root};
 const SLOWNESS: u32 = 20;
 
 /// Probes that the machines run: what depends on the kernel, and on nothing else.
-const PROBES: &[&str] = &["files probe", "processes probe", "network probe"];
+const PROBES: &[&str] =
+    &["files probe", "processes probe", "network probe", "allowlist probe", ALLOWLIST];
+
+/// What an allowlist lets through and says. It needs a network namespace: elsewhere there is a proxy, which other programs do not
+/// know of, and what it says of them is less.
+const ALLOWLIST: &str = "allowlist: ";
 
 /// What is left out where Landlock alone holds. Before its scopes (Linux 6.12) everybody of the same
 /// user can be signalled, which the result admits; the attacker would end its own judge. And files
@@ -105,6 +110,13 @@ const MATRIX: &[Entry] = &[
         probes: false,
         short: false,
     },
+    Entry {
+        kernels: BOTH,
+        variant: Variant { cgroup: "systemd", ..ORDINARY },
+        holds: "linux_namespaces",
+        probes: false,
+        short: false,
+    },
 ];
 
 /// What was counted over all machines.
@@ -172,6 +184,10 @@ fn one(
         }
     };
     let what = format!("{}, {}", kernel.release, entry.variant.describe());
+    if let Some(program) = entry.variant.lacks() {
+        counts.skip(&what, &format!("there is no {program} here"));
+        return Ok(());
+    }
     println!("== {what}");
     let job = Job {
         command: script(series, entry, options, &programs(options.release)?),
@@ -215,7 +231,11 @@ fn listen(
 
 /// The job: the first words, then the suite. The programs are copied, for opening a file of the host takes long.
 fn script(series: &str, entry: &Entry, options: &Options, programs: &Path) -> String {
-    let first = include_str!("first-words.sh");
+    let words = match entry.variant.cgroup {
+        "systemd" => include_str!("systemd-words.sh"),
+        _ => include_str!("first-words.sh"),
+    };
+    let first = format!("{}{words}", include_str!("words.sh"));
     let programs = quoted(&programs.to_string_lossy());
     // Root may use what is delegated to nobody.
     let (root, user) = match entry.variant.cgroup {
@@ -238,6 +258,7 @@ fn script(series: &str, entry: &Entry, options: &Options, programs: &Path) -> St
             only.push_str(" --admit");
             WITHOUT_WALLS
                 .iter()
+                .chain([&ALLOWLIST])
                 .for_each(|name| only.push_str(&format!(" --except {}", quoted(name))));
         }
         text.push_str(&format!(

@@ -62,6 +62,10 @@ const CPU: NumberField = number("max_cpu_seconds", |p| &p.max_cpu_seconds, 1, 1)
 const PROCESSES: NumberField = number("max_processes", |p| &p.max_processes, 1, 0);
 const OPEN_FILES: NumberField = number("max_open_files", |p| &p.max_open_files, 1, 1);
 const FILE_SIZE: NumberField = number("max_file_size_mb", |p| &p.max_file_size_mb, MIB, 1);
+const IO_READ: NumberField =
+    number("max_io_read_mb_per_second", |p| &p.max_io_read_mb_per_second, MIB, 1);
+const IO_WRITE: NumberField =
+    number("max_io_write_mb_per_second", |p| &p.max_io_write_mb_per_second, MIB, 1);
 const DISK: NumberField = number("max_disk_mb", |p| &p.max_disk_mb, MIB, 1);
 const ADDRESS_SPACE: NumberField =
     number("max_address_space_mb", |p| &p.max_address_space_mb, MIB, 1);
@@ -70,12 +74,14 @@ const TIMEOUT: NumberField = number("timeout_seconds", |p| &p.timeout_seconds, 1
 const IDLE: NumberField = number("idle_timeout_seconds", |p| &p.idle_timeout_seconds, 1, 1);
 const GRACE_FIELD: NumberField = number("grace_seconds", |p| &p.grace_seconds, 1, 0);
 
-const NUMBERS: [&NumberField; 11] = [
+const NUMBERS: [&NumberField; 13] = [
     &MEMORY,
     &CPU,
     &PROCESSES,
     &OPEN_FILES,
     &FILE_SIZE,
+    &IO_READ,
+    &IO_WRITE,
     &DISK,
     &ADDRESS_SPACE,
     &OUTPUT,
@@ -187,6 +193,9 @@ impl<'a> Layers<'a> {
             max_open_files: flags.open_files.or(self.number(&OPEN_FILES)?),
             max_file_size: flags.file_size.map(ByteSize::bytes).or(self.number(&FILE_SIZE)?),
             max_cpu_cores: flags.cpus.or(self.cpu_cores()?),
+            max_io_read: self.number(&IO_READ)?,
+            max_io_write: self.number(&IO_WRITE)?,
+            asks_for_limits: self.asks_for_limits(flags)?,
             max_disk: flags.disk.map(ByteSize::bytes).or(self.number(&DISK)?),
             max_address_space: flags
                 .address_space
@@ -437,6 +446,15 @@ impl<'a> Layers<'a> {
                 self.expand_all(layer, "unix_sockets", paths, base).map(UnixSockets::Listed)
             }
         }
+    }
+
+    /// Zero asks for none.
+    fn asks_for_limits(&self, flags: &Overrides) -> Result<bool, ConfigError> {
+        let memory = flags.memory.map(ByteSize::bytes).or(self.number(&MEMORY)?);
+        let processes = flags.pids.or(self.number(&PROCESSES)?);
+        let asked = [memory, processes].into_iter().flatten().any(|limit| limit > 0);
+        let bandwidth = self.number(&IO_READ)?.or(self.number(&IO_WRITE)?);
+        Ok(asked || bandwidth.is_some() || flags.cpus.or(self.cpu_cores()?).is_some())
     }
 
     fn cpu_cores(&self) -> Result<Option<CpuCores>, ConfigError> {

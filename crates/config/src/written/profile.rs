@@ -77,6 +77,12 @@ pub(crate) struct ProfileWritten {
     /// Cores' worth of CPU time, as in 1.5; needs a control group. Default: no limit.
     #[schemars(extend("examples" = [1.5]))]
     pub(crate) max_cpu_cores: Option<At<f64>>,
+    /// Most that is read from each disk in a second, in MiB; needs a control group with the `io` controller. Default: no limit.
+    #[schemars(extend("examples" = [50]))]
+    pub(crate) max_io_read_mb_per_second: Option<At<u64>>,
+    /// Most that is written to each disk in a second, in MiB; needs a control group with the `io` controller. Default: no limit.
+    #[schemars(extend("examples" = [50]))]
+    pub(crate) max_io_write_mb_per_second: Option<At<u64>>,
     /// Most space on the file systems that can be written, in MiB: private directories, writable paths. Default: no limit.
     #[schemars(extend("examples" = [4096]))]
     pub(crate) max_disk_mb: Option<At<u64>>,

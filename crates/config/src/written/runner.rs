@@ -2,7 +2,7 @@
 
 use crate::located::At;
 use crate::words::{
-    Ansi, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
+    Ansi, CgroupScope, EffectWord, Encoding, Executor, Multiline, PolicyWord, Progress, Timestamps,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -46,6 +46,10 @@ pub(crate) struct RunnerWritten {
     /// the groups that ringfence runs in, where one is delegated.
     #[schemars(extend("examples" = ["/sys/fs/cgroup/ringfence"]))]
     pub(crate) cgroup_parent: Option<At<String>>,
+    /// "auto": when a profile or a flag limits memory, processes or cores and no control group is delegated, `ringfence` asks
+    /// systemd for a scope and moves there. "never": it does not.
+    #[schemars(extend("default" = "auto"))]
+    pub(crate) cgroup_scope: Option<At<CgroupScope>>,
     /// How secrets are found and masked in output.
     pub(crate) redaction: Option<RedactionWritten>,
     /// What becomes of output beside masking.

@@ -425,6 +425,15 @@ pub(crate) fn copy_by_clone3(how: &Clone3, size: usize) -> Answer {
     unsafe { call(CLONE3, [how.as_ptr() as usize, size.min(size_of::<Clone3>()), 0, 0, 0, 0]) }
 }
 
+/// The same by clone(2), without what only clone3(2) can.
+pub(crate) fn copy_by_clone(how: &Clone3) -> Answer {
+    let flags = (how[0] | how[4]) as usize;
+    let (flags, stack) = if cfg!(target_arch = "s390x") { (0, flags) } else { (flags, 0) };
+    // SAFETY: no stack of its own, and the place for the descriptor of the process that `how` points to; the copy has its
+    // own memory.
+    unsafe { call(nr::CLONE, [flags, stack, how[1] as usize, 0, 0, 0]) }
+}
+
 /// Ends this thread.
 pub(crate) fn exit_thread() -> ! {
     loop {

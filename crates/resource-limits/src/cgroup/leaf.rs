@@ -11,7 +11,8 @@ use nix::sys::signal::{Signal, kill as signal};
 use nix::unistd::Pid;
 
 use super::error::{CgroupError, at};
-use super::stat;
+use super::{Disk, stat};
+use crate::{Pressure, Stall};
 
 /// How long the last process of a group may take to be gone for good.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,6 +26,18 @@ pub struct LeafLimits {
     pub processes: Option<u64>,
     /// Cores' worth of CPU time.
     pub cpu_cores: Option<f64>,
+    /// Bytes read from each disk in a second.
+    pub read_per_second: Option<u64>,
+    /// Bytes written to each disk in a second.
+    pub written_per_second: Option<u64>,
+}
+
+impl LeafLimits {
+    /// Whether disks must be known to keep these.
+    #[must_use]
+    pub fn needs_disks(&self) -> bool {
+        self.read_per_second.is_some() || self.written_per_second.is_some()
+    }
 }
 
 /// What a group has used.
@@ -47,6 +60,8 @@ pub struct LeafUsage {
     pub read_bytes: Option<u64>,
     /// Bytes written to storage, where there is an `io` controller.
     pub written_bytes: Option<u64>,
+    /// How long processes were held up (Linux 4.20, where it is turned on).
+    pub pressure: Option<Pressure>,
 }
 
 /// What the kernel did because of the limits of a group.
@@ -70,12 +85,22 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    pub(super) fn make(path: PathBuf, limits: &LeafLimits) -> Result<Self, CgroupError> {
+    pub(super) fn make(
+        path: PathBuf,
+        limits: &LeafLimits,
+        disks: &[Disk],
+    ) -> Result<Self, CgroupError> {
         fs::create_dir(&path).map_err(at("make", &path))?;
         let leaf = lock(&path).inspect_err(|_| {
             fs::remove_dir(&path).ok();
         })?;
         leaf.set(limits)?;
+        if limits.needs_disks() {
+            let (read, written) = (limits.read_per_second, limits.written_per_second);
+            disks
+                .iter()
+                .try_for_each(|disk| leaf.write("io.max", &stat::io_max(*disk, read, written)))?;
+        }
         Ok(leaf)
     }
 
@@ -129,6 +154,7 @@ impl Leaf {
             peak_processes: self.number("pids.peak"),
             read_bytes: bytes("rbytes"),
             written_bytes: bytes("wbytes"),
+            pressure: self.pressure(),
         }
     }
 
@@ -142,6 +168,20 @@ impl Leaf {
             oom_kills: count("oom_kill"),
             forks_refused: stat::keyed(&self.text("pids.events"), "max").unwrap_or_default(),
         }
+    }
+
+    fn pressure(&self) -> Option<Pressure> {
+        let stall = |name| {
+            let text = self.text(name);
+            // Where one is not measured the other may be: "full" of the CPU came with Linux 5.13.
+            let time = |whose| stat::stall(&text, whose).map(Duration::from_micros);
+            Some(Stall { some: time("some")?, full: time("full").unwrap_or_default() })
+        };
+        Some(Pressure {
+            memory: stall("memory.pressure")?,
+            io: stall("io.pressure")?,
+            cpu: stall("cpu.pressure")?,
+        })
     }
 
     fn text(&self, name: &str) -> String {

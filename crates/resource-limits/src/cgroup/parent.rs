@@ -10,7 +10,8 @@ use nix::unistd::{AccessFlags, access};
 
 use super::error::{CgroupError, at};
 use super::leaf::{self, Leaf, LeafLimits};
-use super::{PREFIX, stat};
+use super::scope::ServiceManager;
+use super::{Disk, PREFIX, stat};
 
 /// Without these a group is of no use here.
 const NEEDED: [&str; 2] = ["memory", "pids"];
@@ -23,6 +24,7 @@ const WELCOME: [&str; 2] = ["cpu", "io"];
 pub struct Parent {
     path: PathBuf,
     cpu: bool,
+    io: bool,
     #[expect(dead_code, reason = "kept for what happens when it goes")]
     seat: Option<Arc<Seat>>,
 }
@@ -64,6 +66,25 @@ impl Drop for Seat {
     }
 }
 
+/// Where this process lies in the hierarchy.
+struct Place {
+    own: PathBuf,
+    mount: PathBuf,
+}
+
+impl Place {
+    fn of_this_process() -> Result<Self, CgroupError> {
+        let read = |path: &str| fs::read_to_string(path).map_err(at("read", path));
+        let group = read("/proc/self/cgroup")?;
+        let group = stat::own_group(&group).ok_or(CgroupError::NotMounted)?.to_owned();
+        let mounts = read("/proc/self/mountinfo")?;
+        let (mount, root) = stat::mounted(&mounts).ok_or(CgroupError::NotMounted)?;
+        let inside = Path::new(&group).strip_prefix(&root).map_err(|_| CgroupError::NotMounted)?;
+        let mount = PathBuf::from(mount);
+        Ok(Self { own: mount.join(inside), mount })
+    }
+}
+
 impl Parent {
     /// The nearest of the groups that this process lies in that it may make groups in.
     ///
@@ -75,14 +96,27 @@ impl Parent {
     ///
     /// `cgroups(7)`; "Delegation" in `Documentation/admin-guide/cgroup-v2.rst`.
     pub fn find() -> Result<Self, CgroupError> {
-        let read = |path: &str| fs::read_to_string(path).map_err(at("read", path));
-        let group = read("/proc/self/cgroup")?;
-        let group = stat::own_group(&group).ok_or(CgroupError::NotMounted)?.to_owned();
-        let mounts = read("/proc/self/mountinfo")?;
-        let (mount, root) = stat::mounted(&mounts).ok_or(CgroupError::NotMounted)?;
-        let inside = Path::new(&group).strip_prefix(&root).map_err(|_| CgroupError::NotMounted)?;
-        let mount = PathBuf::from(mount);
-        Self::above(&mount.join(inside), &mount)
+        let Place { own, mount } = Place::of_this_process()?;
+        Self::above(&own, &mount)
+    }
+
+    /// A new scope that a service manager makes for this process, which moves there. The processes that it has started before stay
+    /// where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`CgroupError::Scope`] when the manager does not answer within two seconds, or refuses; [`CgroupError::Limited`] when
+    /// this process would leave limits behind; [`CgroupError::NotDelegated`] when it does not run in a scope now: a
+    /// process of a service belongs to that service.
+    ///
+    /// # References
+    ///
+    /// `StartTransientUnit` in `org.freedesktop.systemd1(5)`; "Delegation" in systemd's `CGROUP_DELEGATION.md`.
+    pub fn ask(manager: &ServiceManager) -> Result<Self, CgroupError> {
+        let name = manager.enter_scope(&Place::of_this_process()?.own)?;
+        let Place { own, .. } = Place::of_this_process()?;
+        let there = own.ends_with(&name).then(|| Self::own(&own)).flatten();
+        there.ok_or(CgroupError::NotDelegated)
     }
 
     /// From `own` up to `mount`. Above the own group nothing is changed: controllers must be given to its
@@ -110,7 +144,7 @@ impl Parent {
         if let Some(controller) = missing {
             return Err(CgroupError::Controller { path: path.to_owned(), controller });
         }
-        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned(), seat: None };
+        let parent = Self::of(path);
         parent.sweep();
         Ok(parent)
     }
@@ -132,12 +166,17 @@ impl Parent {
         Some(Self { seat: Some(seat), ..Self::ready(path)? })
     }
 
+    fn of(path: &Path) -> Self {
+        let (cpu, io) = (gives(path, "cpu"), gives(path, "io"));
+        Self { cpu, io, path: path.to_owned(), seat: None }
+    }
+
     /// A group that gives its children what limits need.
     fn ready(path: &Path) -> Option<Self> {
         if !may_make_groups(path) || !NEEDED.iter().all(|name| gives(path, name)) {
             return None;
         }
-        let parent = Self { cpu: gives(path, "cpu"), path: path.to_owned(), seat: None };
+        let parent = Self::of(path);
         parent.sweep();
         Some(parent)
     }
@@ -154,13 +193,24 @@ impl Parent {
         self.cpu
     }
 
-    /// A group for one run, with its limits.
+    /// Whether bandwidth of storage can be limited in it.
+    #[must_use]
+    pub fn limits_io(&self) -> bool {
+        self.io
+    }
+
+    /// A group for one run, with its limits; those of bandwidth are for each of `disks`.
     ///
     /// # Errors
     ///
     /// [`CgroupError::File`] when it cannot be made or a limit not be set.
-    pub fn leaf(&self, name: &str, limits: &LeafLimits) -> Result<Leaf, CgroupError> {
-        Leaf::make(self.path.join(format!("{PREFIX}{name}")), limits)
+    pub fn leaf(
+        &self,
+        name: &str,
+        limits: &LeafLimits,
+        disks: &[Disk],
+    ) -> Result<Leaf, CgroupError> {
+        Leaf::make(self.path.join(format!("{PREFIX}{name}")), limits, disks)
     }
 
     /// Removes what supervisors have left that are gone. What cannot be removed now will be by the next one.

@@ -6,7 +6,7 @@
 //! harm the machine is tried with arguments that the kernel refuses after its permission check.
 //!
 //! `bystander` is the other side: a process of the host with secrets, sockets and shared memory to lose.
-//! `contain` starts a command and ends what it leaves behind. `emit` writes test data. The `works` module is what every program may expect to be able to do.
+//! `contain` starts a command and ends what it leaves behind, `without` one that lacks a system call. `emit` writes test data. The `works` module is what every program may expect to be able to do.
 #![cfg_attr(not(target_os = "linux"), no_main)]
 #![cfg(target_os = "linux")]
 
@@ -25,6 +25,7 @@ mod sockets;
 mod sys;
 mod terminal;
 mod trace;
+mod without;
 mod works;
 
 use std::io::{self, Write};
@@ -58,6 +59,7 @@ fn main() {
     match name {
         "bystander" => return bystander::stand(rest),
         "contain" => contain::contain(rest),
+        "without" => without::without(rest),
         "emit" => return emit::emit(rest),
         _ => {}
     }

@@ -55,6 +55,7 @@ forks() {
 }
 
 cores() {
+    [ "$holds" != refused ] || return 0
     report --cpus 0.5 -- true
     run=$?
     if [ "$evidence" = cgroup ]; then

@@ -97,3 +97,56 @@ fn restore_in_panics() {
 fn lock() -> std::sync::MutexGuard<'static, Option<Termios>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::LocalModes;
+    use std::os::fd::AsFd;
+    use std::process::{Command, Stdio};
+
+    /// Set for the one that is to panic.
+    const PANIC: &str = "RINGFENCE_TEST_PANIC";
+
+    fn edits_lines(terminal: impl AsFd) -> bool {
+        let modes = tcgetattr(terminal).expect("it is a terminal").local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// At a terminal: panics in raw mode. Does nothing in an ordinary run of the tests.
+    #[test]
+    fn a_panic_in_raw_mode() {
+        if std::env::var_os(PANIC).is_none() {
+            return;
+        }
+        let mode = RawMode::enter().ok().flatten().expect("standard input is a terminal");
+        // Only the hook is left to set it back.
+        std::mem::forget(mode);
+        if edits_lines(io::stdin()) {
+            std::process::exit(1);
+        }
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).expect("a terminal");
+        grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
+        let name = ptsname(&master, Vec::new()).expect("it has a name");
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = open(name, flags, Mode::empty()).expect("it can be opened");
+        let status = Command::new(std::env::current_exe().expect("it has a path"))
+            .args(["--exact", "terminal::tests::a_panic_in_raw_mode"])
+            .env(PANIC, "1")
+            .stdin(slave.try_clone().expect("a descriptor"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("it can be started");
+        assert_eq!(status.code(), Some(101), "it panicked, in raw mode");
+        assert!(edits_lines(&slave));
+    }
+}

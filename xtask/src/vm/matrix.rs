@@ -193,7 +193,7 @@ fn one(
         command: script(series, entry, options, &programs(options.release)?),
         root: true,
         project: &root(),
-        deadline: Duration::from_secs(1200),
+        deadline: Duration::from_secs(2400),
     };
     let before = counts.failed;
     let listened = listen(workshop, &kernel, &entry.variant, &job, counts)?;

@@ -22,9 +22,10 @@ const PROBES: &[&str] =
 const ALLOWLIST: &str = "allowlist: ";
 
 /// What is left out where Landlock alone holds. Before its scopes (Linux 6.12) everybody of the same
-/// user can be signalled, which the result admits; the attacker would end its own judge. And files
-/// of `/proc` cannot be written, a process's own memory among them, which debuggers do not need.
-const WITHOUT_WALLS: &[&str] = &["kill everybody", "open one's own memory"];
+/// user can be signalled, which the result admits; the attacker would end its own judge, or as root the
+/// machine's first process. And files of `/proc` cannot be written, a process's own memory among them,
+/// which debuggers do not need.
+const WITHOUT_WALLS: &[&str] = &["kill everybody", "kill init", "open one's own memory"];
 
 /// The short set runs the first of each so many probes: an emulated machine needs a second or two for one.
 const EVERY: usize = 5;

@@ -14,6 +14,8 @@ use rustix::net::sockopt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A namespace that is ready.
 #[derive(Debug)]
@@ -96,16 +98,34 @@ struct Installed {
     holds: bool,
 }
 
+/// Whether this kernel has taken rules with [`Hold::Expression`].
+static HOLDS_BY_EXPRESSION: AtomicBool = AtomicBool::new(false);
+
+/// Both ways of holding packets, the likelier one first: rules that are not taken cost some ten milliseconds. Where the
+/// expression is a module, as distributions have it, it is loaded by whoever uses it first, and stays.
+fn ways_to_hold() -> [Hold; 2] {
+    const MODULE: &str = "/sys/module/nft_queue";
+    if HOLDS_BY_EXPRESSION.load(Ordering::Relaxed) || Path::new(MODULE).exists() {
+        [Hold::Expression, Hold::Target]
+    } else {
+        [Hold::Target, Hold::Expression]
+    }
+}
+
 /// Installs the best rules that the kernel takes; `None` without nf_tables.
 fn install(socket: &OwnedFd, gate: &Gate, log: bool, hold: bool) -> Option<Installed> {
-    let holds = [Some(Hold::Expression), Some(Hold::Target), None];
+    let [first, second] = ways_to_hold();
+    let holds = [Some(first), Some(second), None];
     let ways = [true, false].into_iter().filter(|told| log || !told).flat_map(|told| {
         holds.into_iter().filter(|way| hold || way.is_none()).map(move |way| (told, way))
     });
     ways.into_iter().find_map(|(told, way)| {
         let rules = if told { Rules::exact(gate) } else { Rules::wide(gate) };
-        let taken = rules.batch(told, way).carry_out(socket).is_ok();
-        taken.then_some(Installed { told, holds: way.is_some() })
+        rules.batch(told, way).carry_out(socket).ok()?;
+        if way == Some(Hold::Expression) {
+            HOLDS_BY_EXPRESSION.store(true, Ordering::Relaxed);
+        }
+        Some(Installed { told, holds: way.is_some() })
     })
 }
 

@@ -99,10 +99,12 @@ fn lock() -> std::sync::MutexGuard<'static, Option<Termios>> {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[path = "../tests/support/pty.rs"]
+mod pty;
+
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use rustix::fs::{Mode, OFlags, open};
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::LocalModes;
     use std::os::fd::AsFd;
     use std::process::{Command, Stdio};
@@ -132,12 +134,7 @@ mod tests {
 
     #[test]
     fn a_panic_leaves_the_terminal_as_it_was() {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).expect("a terminal");
-        grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
-        let name = ptsname(&master, Vec::new()).expect("it has a name");
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = open(name, flags, Mode::empty()).expect("it can be opened");
+        let (_master, slave) = pty::terminal();
         let status = Command::new(std::env::current_exe().expect("it has a path"))
             .args(["--exact", "terminal::tests::a_panic_in_raw_mode"])
             .env(PANIC, "1")

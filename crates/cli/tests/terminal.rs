@@ -1,10 +1,13 @@
 //! `--tty` as a person at a terminal meets it: this test opens a terminal and sits at the other side.
 #![cfg(target_os = "linux")]
 
+#[path = "support/pty.rs"]
+mod pty;
+
+use pty::terminal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::ptsname;
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -28,12 +31,7 @@ struct Desk {
 impl Desk {
     /// Types `ringfence run --tty` and these words.
     fn run(words: &[&str]) -> Desk {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).expect("a terminal");
-        grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
-        let name = ptsname(&master, Vec::new()).expect("it has a name");
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let slave = open(name, flags, Mode::empty()).expect("it can be opened");
+        let (master, slave) = terminal();
         size(&master, 100, 30);
         let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
         let side = || slave.try_clone().expect("a descriptor");

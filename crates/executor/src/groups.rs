@@ -94,11 +94,6 @@ fn disks(prepared: &Prepared, parent: &Parent) -> Result<Vec<Disk>, Arc<CgroupEr
     Ok(known)
 }
 
-/// Whether a profile limits what goes to and from disks, which only a group can.
-pub(crate) fn limits_bandwidth(profile: &Profile) -> bool {
-    profile.max_io_read.is_some() || profile.max_io_write.is_some()
-}
-
 /// Whether there would be a group, for who only wants to know.
 pub(crate) fn is_there(prepared: &Prepared) -> Result<bool, RunError> {
     if spec::group_limits(&prepared.profile).is_none() {

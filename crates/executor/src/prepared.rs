@@ -17,7 +17,7 @@ use ringfence_sandbox::{Backend, Files, SandboxError, SandboxSpec};
 use ringfence_workspace::State;
 
 use crate::error::{Refusal, RunError};
-use crate::groups::{self, service_manager};
+use crate::groups::service_manager;
 use crate::masking;
 use crate::outlet::{self, OutletError};
 use crate::process::{Shell, Variables};
@@ -91,7 +91,7 @@ impl Prepared {
             real_root: self.real_root,
             own_user_namespace: backend == Backend::LinuxNamespaces,
             group: group.then_some(kind),
-            all_disks: !groups::limits_bandwidth(&self.profile) || self.disks().complete,
+            all_disks: !spec::limits_bandwidth(&self.profile) || self.disks().complete,
         };
         spec::split_limits(&self.profile, grounds)
     }

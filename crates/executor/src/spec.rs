@@ -224,7 +224,7 @@ pub(crate) fn split_limits(profile: &Profile, grounds: Grounds) -> Split {
     if profile.max_cpu_cores.is_some() {
         enforcement.extend(group.map(|group| ("cpu_cores", group.level())));
     }
-    if profile.max_io_read.is_some() || profile.max_io_write.is_some() {
+    if limits_bandwidth(profile) {
         enforcement.extend(group.map(|group| ("io", bandwidth(group, all_disks))));
     }
     enforcement.extend(asked.address_space.map(|_| ("address_space", Level::Full)));
@@ -238,6 +238,11 @@ impl Group {
             Self::Open => Level::Partial("a process may move out of its control group".to_owned()),
         }
     }
+}
+
+/// Whether a profile limits what goes to and from disks, which only a group can.
+pub(crate) fn limits_bandwidth(profile: &Profile) -> bool {
+    profile.max_io_read.is_some() || profile.max_io_write.is_some()
 }
 
 fn bandwidth(group: Group, all_disks: bool) -> Level {

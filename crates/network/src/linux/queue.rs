@@ -72,7 +72,7 @@ pub(super) fn subscribe() -> Batch {
     batch
 }
 
-/// The packets in what was received. One that cannot be read has no destination and so is dropped, by whoever waits.
+/// The packets in what was received. The rules hold TCP alone, whose packets have all that is read here.
 pub(crate) fn waiting(bytes: &[u8]) -> impl Iterator<Item = Waiting> {
     let held = netlink::messages(bytes).filter(|(kind, _, _)| *kind == PACKET);
     held.filter_map(|(_, _, body)| {

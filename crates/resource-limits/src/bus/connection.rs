@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout};
+use nix::sys::socket::sockopt::SendTimeout;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket};
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -197,7 +197,6 @@ fn open(address: &Address, deadline: Instant) -> io::Result<OwnedFd> {
     let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let left = TimeVal::milliseconds(i64::try_from(left.as_millis()).unwrap_or(i64::MAX));
     setsockopt(&socket.as_fd(), SendTimeout, &left)?;
-    setsockopt(&socket.as_fd(), ReceiveTimeout, &left)?;
     connect(socket.as_raw_fd(), &address)?;
     Ok(socket)
 }

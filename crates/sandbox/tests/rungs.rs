@@ -528,7 +528,8 @@ fn a_covered_proc_stays_the_outer_one() {
 
 #[test]
 fn a_chroot_leaves_landlock() {
-    let script = "mount --rbind / /mnt && exec chroot /mnt \"$@\"";
+    // Debian has the program where only root looks.
+    let script = "mount --rbind / /mnt && PATH=$PATH:/usr/sbin && exec chroot /mnt \"$@\"";
     let wrapper = ["unshare", "-r", "-m", "--propagation", "private", "sh", "-c", script, "sh"];
     finds(&wrapper, "landlock");
 }

@@ -14,7 +14,8 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let root = PathBuf::from(words.next().unwrap_or_else(|| ".".into())).canonicalize()?;
     let program = words.next().unwrap_or_else(|| "true".into());
 
-    let state = State::at(std::env::temp_dir().join("ringfence-example"));
+    let user = rustix::process::getuid().as_raw();
+    let state = State::at(std::env::temp_dir().join(format!("ringfence-example-{user}")));
     let watch = |path: &str, before| Watched { root: root.clone(), path: path.into(), before };
     let watched = vec![
         watch(".envrc", Before::Nothing),

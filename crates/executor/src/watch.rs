@@ -164,8 +164,11 @@ impl Watch {
             self.crowd = None;
             return;
         }
-        let crowd = self.crowd.get_or_insert(Crowd { since: now, births: 0 });
-        crowd.births = crowd.births.saturating_add(seen.sample.births);
+        // Who filled it up came before it was full.
+        match &mut self.crowd {
+            Some(crowd) => crowd.births = crowd.births.saturating_add(seen.sample.births),
+            None => self.crowd = Some(Crowd { since: now, births: 0 }),
+        }
     }
 
     /// A tree that stays at its limit and goes on starting processes is a runaway; one that
@@ -393,6 +396,8 @@ mod tests {
     #[test]
     fn a_runaway_at_its_limit_is_ended_and_a_large_tree_is_not() {
         check_crowd(&[(10, 100, 100), (1000, 100, 0), (9000, 100, 0)], false);
+        // It had filled up, with some that ended meanwhile, before anybody looked.
+        check_crowd(&[(10, 100, 115), (1000, 100, 0), (9000, 100, 0)], false);
         check_crowd(&[(10, 100, 100), (1000, 95, 60), (2010, 100, 60)], true);
         check_crowd(&[(10, 100, 100), (1000, 95, 60), (1500, 100, 60)], false);
         check_crowd(&[(10, 100, 100), (1000, 50, 60), (2010, 100, 60)], false);

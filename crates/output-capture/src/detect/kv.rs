@@ -1,4 +1,5 @@
-//! The value that goes with a telling name: `password=…`, `"api_key": "…"`, `DB_TOKEN: …`, `<secret>…</secret>`.
+//! The value that goes with a telling name: `password=…`, `"api_key": "…"`, `DB_TOKEN: …`, `<secret>…</secret>`,
+//! `--token …`.
 //!
 //! The name may have anything before it and nothing after it but two digits: `access_token` is one, `tokenizer`,
 //! `token_count` and `secretary` are not. Then come a separator and a value of six bytes or more. What only stands for
@@ -7,6 +8,7 @@
 //! The trap: a value is masked as soon as it cannot be one of those, so each test of a word has to have a form that
 //! works on its beginning.
 
+use super::below;
 use super::runs::Run;
 use super::words::{
     MAX_LOOK, Style, is_code, is_placeholder, is_state, may_be_code, may_be_placeholder,
@@ -62,7 +64,7 @@ pub(super) const AWS_KEYS: &[&str] =
 pub(super) const AFTER_KEY: &[u8] = b"=:\"'`\\]> \t0123456789";
 
 /// Shortest value, in bytes.
-const MIN_VALUE: usize = 6;
+pub(super) const MIN_VALUE: usize = 6;
 /// How far it is looked at first, in bytes.
 const FIRST_LOOK: usize = 12;
 /// Inside an unquoted value: farther from the end of a name its own value cannot begin, and no scheme can end.
@@ -98,9 +100,13 @@ pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     }
     let (opening, start, style) = match opening(at, text) {
         Ok(found) => found,
+        Err(Verdict::No) if text.get(at) == Some(b' ') => return judge_argument(at, text),
         Err(verdict) => return verdict,
     };
     match opening {
+        Opening::None if matches!(text.get(start), Some(b'|' | b'>')) => {
+            below::judge_block(at, start, text)
+        }
         Opening::None => judge_bare(at, start, style, text),
         // The end of a quotation: "`password=` without a value".
         Opening::Quote(b'`') if text.get(start).is_some_and(|b| b" \t.,;:)".contains(&b)) => {
@@ -162,8 +168,38 @@ fn after_name(at: usize, text: &Text<'_>) -> usize {
     text.skip(at, 1, |b| b == b']').0
 }
 
-fn is_blank(b: u8) -> bool {
+pub(super) fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t')
+}
+
+/// The argument of an option that has the name: `--password hunter2`. Help texts and error messages say a word there,
+/// so what is not quoted must have a digit.
+fn judge_argument(at: usize, text: &Text<'_>) -> Verdict {
+    let name = key_start(at, text);
+    if text.slice(name, name + 2) != b"--" || name + 2 >= at {
+        return Verdict::No;
+    }
+    let (start, certain) = text.skip(at, 8, is_blank);
+    match text.get(start) {
+        Some(quote @ (b'"' | b'\'')) => return judge_quoted(start + 1, Run::Quoted(quote), text),
+        Some(b'-') => return Verdict::No,
+        Some(_) if certain => {}
+        None if !text.end => return Verdict::Wait(start),
+        _ => return Verdict::No,
+    }
+    let (end, certain) = text.skip(start, MAX_LOOK, |b| Run::Value.has(b));
+    let word = text.slice(start, end);
+    let digit = word.iter().any(u8::is_ascii_digit);
+    if word.len() >= MIN_VALUE && digit && !may_be_placeholder(word) {
+        return Verdict::Mask { start, from: start, run: Run::Value };
+    }
+    if !certain || (end == text.len() && !text.end) {
+        return Verdict::Wait(start);
+    }
+    if word.len() >= MIN_VALUE && digit && !is_placeholder(word) {
+        return Verdict::Mask { start, from: start, run: Run::Value };
+    }
+    Verdict::No
 }
 
 /// The text of an XML element that has the name: one line, up to the tag that ends it. `Option<Token> {` of a program
@@ -174,6 +210,7 @@ fn judge_element(at: usize, text: &Text<'_>) -> Verdict {
     }
     let start = at + 1;
     match text.get(start) {
+        Some(b' ' | b'\t' | b'\r' | b'\n') => return below::judge_element(at, start, text),
         Some(b) if b <= b' ' || b":;,.)]}>|=(".contains(&b) => return Verdict::No,
         Some(_) => {}
         None => return if text.end { Verdict::No } else { Verdict::Wait(start) },
@@ -198,7 +235,7 @@ fn judge_element(at: usize, text: &Text<'_>) -> Verdict {
     }
 }
 
-fn judge_quoted(start: usize, run: Run, text: &Text<'_>) -> Verdict {
+pub(super) fn judge_quoted(start: usize, run: Run, text: &Text<'_>) -> Verdict {
     let (start, scheme) = match after_scheme(start, text) {
         None => (start, false),
         Some(Ok(next)) => (next, true),
@@ -206,6 +243,8 @@ fn judge_quoted(start: usize, run: Run, text: &Text<'_>) -> Verdict {
     };
     let (end, certain) = run.end(start, start + MAX_LOOK, text);
     let word = text.slice(start, end);
+    // Empty lines at the end of a block are not part of its value.
+    let word = if matches!(run, Run::Block(_)) { word.trim_ascii_end() } else { word };
     if word.len() < MIN_VALUE {
         return if certain { Verdict::No } else { Verdict::Wait(start) };
     }
@@ -291,7 +330,7 @@ fn after_scheme(start: usize, text: &Text<'_>) -> Option<Result<usize, Verdict>>
 }
 
 /// Where the name that ends at `at` begins.
-fn key_start(at: usize, text: &Text<'_>) -> usize {
+pub(super) fn key_start(at: usize, text: &Text<'_>) -> usize {
     let from = at.saturating_sub(MAX_KEY);
     let word = text.slice(from, at);
     let in_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':');
@@ -300,10 +339,18 @@ fn key_start(at: usize, text: &Text<'_>) -> usize {
 
 /// Whether the name that ends at `at` is the first thing on its line.
 fn begins_line(at: usize, text: &Text<'_>) -> bool {
+    key_column(at, text).is_some()
+}
+
+/// When the name that ends at `at` is the first thing on its line: how far it is indented, list marks included.
+pub(super) fn key_column(at: usize, text: &Text<'_>) -> Option<usize> {
     let key = key_start(at, text);
     let before = text.slice(key.saturating_sub(MAX_KEY), key);
     let indent =
         before.iter().rev().take_while(|b| matches!(b, b' ' | b'\t' | b'-' | b'"' | b'\'')).count();
     let line = key - indent;
-    line == 0 || text.before(line).is_some_and(|b| matches!(b, b'\n' | b'\r'))
+    let first = line == 0 || text.before(line).is_some_and(|b| matches!(b, b'\n' | b'\r'));
+    // A quote is part of the name.
+    let quoted = usize::from(matches!(before.last(), Some(b'"' | b'\'')));
+    first.then_some(indent - quoted)
 }

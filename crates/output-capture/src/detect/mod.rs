@@ -8,6 +8,7 @@
 //! may look only at the text, never at where the buffer happens to end, or the result depends on the reads.
 
 mod anchors;
+mod below;
 mod custom;
 mod header;
 mod jwt;

@@ -6,7 +6,7 @@
 
 use super::{Text, pem};
 use crate::hits::Hits;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// Most bytes of a run that has no end of its own in sight, such as a private key that is cut off.
 const MAX_PEM: usize = 64 * 1024;
@@ -36,6 +36,8 @@ pub(super) enum Run {
     Line,
     /// Up to `<` or white space: the rest of a long text of an XML element.
     Element,
+    /// Up to the first line that is indented less than this, its line end not included.
+    Block(u8),
     /// Up to the end marker of a private key.
     Pem,
 }
@@ -47,7 +49,7 @@ impl Run {
         match self {
             Run::Quoted(quote) => byte != quote && byte != b'\n',
             Run::Escaped(_) | Run::Line => byte != b'\n' && byte != b'\r',
-            Run::Pem => true,
+            Run::Pem | Run::Block(_) => true,
             _ => self.set().is_some_and(|set| set[byte as usize]),
         }
     }
@@ -78,6 +80,10 @@ impl Run {
         }
         match self {
             Run::Pem => whole(pem::end(bytes, from)),
+            Run::Block(indent) => match block_end(bytes, from, usize::from(indent)) {
+                Some((end, certain)) => (end, certain || over),
+                None => whole(None),
+            },
             Run::Quoted(quote) => {
                 let mut at = from;
                 loop {
@@ -105,6 +111,24 @@ impl Run {
             }
             _ => whole(rest().find(|(_, b)| !self.has(**b)).map(|(at, _)| at)),
         }
+    }
+}
+
+/// The line end at which a block ends, or that is the last and may be it; `None` when its last line goes on.
+fn block_end(bytes: &[u8], from: usize, indent: usize) -> Option<(usize, bool)> {
+    let mut at = from;
+    loop {
+        let end = at + memchr(b'\n', bytes.get(at..)?)?;
+        let next = &bytes[end + 1..];
+        let blanks = next.iter().take(indent).take_while(|b| **b == b' ').count();
+        at = match next.get(blanks) {
+            _ if blanks == indent => end + 1 + blanks,
+            // An empty line: the one after it decides.
+            Some(b'\n') => end + 1 + blanks,
+            Some(b'\r') => end + 2 + blanks,
+            Some(_) => return Some((end, true)),
+            None => return Some((end, false)),
+        };
     }
 }
 

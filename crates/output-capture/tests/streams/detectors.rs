@@ -53,6 +53,53 @@ fn values_beside_names() {
             ("token=abcdef123", "token=*"),
             ("secret=Tr0ub4dor(3", "secret=*"),
             ("curl -d 'token=abcdefgh' http://x", "curl -d 'token=*' http://x"),
+            ("+ mysql --password hunter2 -u me\n", "+ mysql --password * -u me\n"),
+            ("tool --api-key 'correct horse' x", "tool --api-key '*' x"),
+            ("tool --auth-token  abc123def", "tool --auth-token  *"),
+        ],
+    );
+}
+
+#[test]
+fn values_below_names() {
+    check(
+        Detector::Kv,
+        &[
+            ("password: |\n  hunter2-prod\nuser: me\n", "password: |\n  *\nuser: me\n"),
+            (
+                "a:\n  - token: >-\n      abc\n      def\n\n  b: c\n",
+                "a:\n  - token: >-\n      *\n  b: c\n",
+            ),
+            (
+                "\"secret\": |2\n    correct\n  horse\n  x: y",
+                "\"secret\": |2\n    *\n  horse\n  x: y",
+            ),
+            ("secret: |+\r\n  correct\r\n\r\n  horse\r\nx", "secret: |+\r\n  *\nx"),
+            ("token: |\n  abcdef", "token: |\n  *"),
+            ("token: |\n  abcdef\n", "token: |\n  *\n"),
+            (
+                "<a>\n  <password>\n    hunter2\n  </password>\n</a>",
+                "<a>\n  <password>\n    *\n  </password>\n</a>",
+            ),
+            ("<token>\r\n\tcorrecthorse\r\n</token>", "<token>\r\n\t*\r\n</token>"),
+        ],
+    );
+    untouched(
+        Detector::Kv,
+        &[
+            "password: |\nhunter2-prod\n",
+            "  password: |\n  hunter2-prod\n",
+            "the password: |\n    hunter2-prod\n",
+            "token: |\n  ${TOKEN}\nsecret: >\n  {{ .Values.secret }}\n  \n",
+            "token: |x| {\n    hunter2-prod\n",
+            "token: |\n\n",
+            "Vec<Token>\n    hunter2-prod\n</x>",
+            "<token>\n    hunter2-prod\n    <x>",
+            "<token>\n    hunter2 prod\n</token>",
+            "<token>\n    short\n</token>",
+            "usage: x <token>\n  password:\n  </",
+            "  <token>\n      the token to use\n",
+            "<token>\n    ${TOKEN_OF_THIS}\n</token>",
         ],
     );
 }
@@ -84,6 +131,9 @@ fn what_is_no_value_stays() {
             "`password=` without a value asks for it\n",
             "The password is required. Your secret: keep it safe\n",
             "Authorization: Bearer\n",
+            "--password PASSWORD  the password; --token string --secret <the-1st-secret>\n",
+            "--token --user1234 --token-file a1b2c3 --password $PASSWORD1 --token abc1 the 1st\n",
+            "a token abc123def and -- token abc123def",
         ],
     );
 }
@@ -268,6 +318,10 @@ fn prompts_leave_at_once() {
         "user@host:~$ ",
         "token=",
         "\"secret\": \"",
+        "run with --token ",
+        "usage: login <password>\nPassword: ",
+        "password: |\n> ",
+        "secret: >\n",
     ] {
         let mut stream = redaction.stream();
         let mut out = Vec::new();
@@ -354,6 +408,12 @@ const PIECES: &[&str] = &[
     "aws_secret_access_key",
     "TCK-",
     "12345678",
+    "--",
+    "|",
+    "\n  ",
+    "\n    ",
+    "\r\n",
+    "</",
 ];
 
 proptest! {

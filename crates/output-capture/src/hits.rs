@@ -27,6 +27,11 @@ impl Hits {
         self.ranges.push((start, end));
     }
 
+    /// Whether there is something to be masked that begins at or before `settled`.
+    pub(crate) fn any_until(&self, settled: usize) -> bool {
+        self.ranges.iter().any(|range| range.0 <= settled)
+    }
+
     /// Writes `buffer[done..]` as far as it is settled: up to `settled`, or to the end of a mask that begins before
     /// it. Gives the new `done`.
     pub(crate) fn write(

@@ -20,11 +20,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
-/// First size of the read buffer: a page, since most commands write little or nothing.
+/// Size of the first reads: a page, since most commands write little or nothing.
 const READ_MIN: usize = 4 * 1024;
-/// Largest size of the read buffer: larger ones are not faster, and there are two a run.
+/// Largest size of a read: larger ones are not faster, and there are two streams a run.
 const READ_MAX: usize = 256 * 1024;
 /// Bytes read after the stop at most: more than a pipe holds, and an end even when somebody goes on writing.
 const DRAIN_MAX: u64 = 16 * 1024 * 1024;
@@ -85,7 +84,7 @@ fn pump_through<S: Sieve, O: Observer>(
     observer: O,
 ) -> StreamReport {
     let mut stream = Stream::new(sieve, mask, options, sinks, observer);
-    match read_all(&mut reader, stop, |bytes| stream.take(bytes)) {
+    match read_all(&mut reader, stop, &mut stream) {
         Ok(End::Closed) => {}
         Ok(End::Held) => {
             stream.report.held_open = true;
@@ -104,29 +103,32 @@ enum End {
     Held,
 }
 
-fn read_all(
+fn read_all<S: Sieve, O: Observer>(
     reader: &mut (impl AsFd + Read),
     stop: &StopToken,
-    mut take: impl FnMut(&[u8]),
+    stream: &mut Stream<S, O>,
 ) -> io::Result<End> {
-    let mut buffer = Zeroizing::new(vec![0; READ_MIN]);
+    let mut size = READ_MIN;
     let mut pace = Pace::default();
     let (mut drained, mut late) = (0, 0);
     while drained <= DRAIN_MAX && late <= LATE_READS {
         if !wait(reader, stop)? {
             return Ok(End::Held);
         }
-        match reader.read(&mut buffer) {
+        match reader.read(stream.room(size)) {
             Ok(0) => return Ok(End::Closed),
             Ok(count) => {
-                take(&buffer[..count]);
+                stream.take(count);
                 if stop.is_stopped() {
                     drained += count as u64;
                     late += u32::from(stop.rest_of_grace().is_some_and(|rest| rest.is_zero()));
                 } else {
                     pace.rest(count);
                 }
-                grow(&mut buffer, count);
+                // The last read took all there was room for: there is more.
+                if count == size {
+                    size = (size * 16).min(READ_MAX);
+                }
             }
             Err(error) if retry(&error) => {}
             // A pseudo-terminal's way to say that nobody has the other side open.
@@ -168,13 +170,6 @@ fn retry(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
-/// Grows the buffer when the last read filled it.
-fn grow(buffer: &mut Zeroizing<Vec<u8>>, last_read: usize) {
-    if last_read == buffer.len() && buffer.len() < READ_MAX {
-        *buffer = Zeroizing::new(vec![0; (buffer.len() * 16).min(READ_MAX)]);
-    }
-}
-
 /// Notices a command that writes line after line, and lets its lines gather.
 ///
 /// One system call a line costs the command more than its work does, and each read wakes it. What has been read is
@@ -203,14 +198,25 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    /// Fails at the second piece.
-    struct Faulty(u32);
+    /// Fails at the second piece, or when room is made for it.
+    struct Faulty {
+        room: Vec<u8>,
+        taken: u32,
+        at_room: bool,
+    }
 
     impl Sieve for Faulty {
-        fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-            self.0 += 1;
-            out.extend_from_slice(input);
-            assert!(self.0 < 2, "made to fail");
+        fn make_room(&mut self, size: usize) {
+            assert!(!self.at_room || self.taken < 1, "made to fail");
+            self.room.resize(size, 0);
+        }
+        fn room(&mut self) -> &mut [u8] {
+            &mut self.room
+        }
+        fn take<'a>(&'a mut self, count: usize, _: &'a mut Vec<u8>) -> &'a [u8] {
+            self.taken += 1;
+            assert!(self.taken < 2, "made to fail");
+            &self.room[..count]
         }
         fn finish(&mut self, out: &mut Vec<u8>) {
             out.extend_from_slice(b"never written");
@@ -220,8 +226,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_fault_in_masking_shows_nothing_and_goes_on_reading() {
+    fn check_fault(at_room: bool) {
         let (reader, mut writer) = io::pipe().expect("a pipe");
         let (sender, receiver) = std::sync::mpsc::channel();
         let stop = StopToken::new().expect("a token");
@@ -229,8 +234,9 @@ mod tests {
             let sink = crate::CallbackSink::new(move |bytes: &[u8]| {
                 sender.send(bytes.len()).expect("the test listens")
             });
+            let faulty = Faulty { room: Vec::new(), taken: 0, at_room };
             let options = PumpOptions { keep: 100, activity: None };
-            pump_through(reader, &stop, Faulty(0), b"*", options, vec![Box::new(sink)], ())
+            pump_through(reader, &stop, faulty, b"*", options, vec![Box::new(sink)], ())
         });
         writer.write_all(b"first ").expect("the pump reads");
         assert_eq!(receiver.recv(), Ok(6));
@@ -239,5 +245,11 @@ mod tests {
         let report = pumping.join().expect("the pump does not panic");
         assert_eq!(report.head.as_slice(), b"first [capture failed, 300000 bytes dropped]");
         assert_eq!((report.bytes, report.unmasked_bytes_discarded), (300_006, 300_000));
+    }
+
+    #[test]
+    fn a_fault_in_masking_shows_nothing_and_goes_on_reading() {
+        check_fault(false);
+        check_fault(true);
     }
 }

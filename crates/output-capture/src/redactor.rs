@@ -97,6 +97,7 @@ impl Redaction {
             live,
             plan: Arc::clone(&self.0),
             buffer: Zeroizing::new(Vec::new()),
+            filled: 0,
             done: 0,
             literals: vec![Cursor::default(); self.0.literals.len()],
             detect: self.0.detection.start(),
@@ -122,8 +123,10 @@ pub struct Redactor {
     plan: Arc<Plan>,
     /// Where to look for secrets that are added while the stream is on.
     live: Option<Follow>,
-    /// Context, bytes that wait, and new bytes.
+    /// Context, bytes that wait, new bytes, and room for more.
     buffer: Zeroizing<Vec<u8>>,
+    /// The bytes of the buffer that are no room.
+    filled: usize,
     /// The bytes of the buffer that have been written or masked.
     done: usize,
     literals: Vec<Cursor>,
@@ -147,19 +150,57 @@ impl Redactor {
     /// Takes the next bytes of the stream and appends to `out` what can leave.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         self.catch_up();
-        if self.plan.literals.is_empty() && self.plan.detection.is_empty() {
+        if self.looks_for_nothing() {
             return out.extend_from_slice(input);
         }
         for block in input.chunks(BLOCK) {
-            self.append(block);
-            self.advance(false, out);
+            self.make_room(block.len());
+            self.room()[..block.len()].copy_from_slice(block);
+            let settled = self.scan(block.len(), false);
+            self.write(settled, out);
         }
     }
 
     /// The stream is over: appends the rest to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.catch_up();
-        self.advance(true, out);
+        let settled = self.scan(0, true);
+        self.write(settled, out);
+    }
+
+    /// Sees to room for `size` bytes; what [`Redactor::take`] gave is gone.
+    pub(crate) fn make_room(&mut self, size: usize) {
+        self.compact();
+        let need = self.filled + size;
+        if need > self.buffer.len() {
+            // No copy stays in memory that is given back.
+            let mut larger = Zeroizing::new(vec![0; need + (need / 4).max(2 * CONTEXT)]);
+            larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+            self.buffer = larger;
+        }
+    }
+
+    /// Where the next bytes may be put, to be [taken](Redactor::take).
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.filled..]
+    }
+
+    /// As [`Redactor::push`] of `count` bytes that were put into the room. What can leave is not copied unless
+    /// something in it is masked; then it is in `out`.
+    pub(crate) fn take<'a>(&'a mut self, count: usize, out: &'a mut Vec<u8>) -> &'a [u8] {
+        self.catch_up();
+        if self.looks_for_nothing() {
+            return &self.buffer[self.filled..self.filled + count];
+        }
+        let settled = self.scan(count, false);
+        if self.hits.any_until(settled) {
+            out.clear();
+            self.write(settled, out);
+            return out;
+        }
+        let done = self.done;
+        self.done = done.max(settled);
+        &self.buffer[done..self.done]
     }
 
     /// Masks written so far.
@@ -174,7 +215,11 @@ impl Redactor {
 
     /// Bytes that wait because they may be the beginning of a secret.
     pub fn held(&self) -> usize {
-        self.buffer.len() - self.done
+        self.filled - self.done
+    }
+
+    fn looks_for_nothing(&self) -> bool {
+        self.plan.literals.is_empty() && self.plan.detection.is_empty()
     }
 
     /// Takes over the secrets that were added since the last call.
@@ -194,7 +239,7 @@ impl Redactor {
         for (scanner, cursor) in self.plan.literals.iter().zip(&mut self.literals) {
             let (hits, done) = (&mut self.hits, self.done);
             // A hit that begins before `done` begins in what is masked, and makes that mask longer.
-            scanner.scan(cursor, &self.buffer, |found| {
+            scanner.scan(cursor, &self.buffer[..self.filled], |found| {
                 if found.end > done {
                     hits.add(found.end - found.longest, found.end);
                 }
@@ -206,42 +251,35 @@ impl Redactor {
     fn first_begun(&self) -> usize {
         let pairs = self.plan.literals.iter().zip(&self.literals);
         let hold = pairs.map(|(scanner, cursor)| scanner.hold(cursor)).max().unwrap_or(0);
-        self.done.min(self.buffer.len() - hold)
+        self.done.min(self.filled - hold)
     }
 
-    fn advance(&mut self, end: bool, out: &mut Vec<u8>) {
-        let plan = Arc::clone(&self.plan);
-        let mut settled = self.buffer.len();
-        for (scanner, cursor) in plan.literals.iter().zip(&mut self.literals) {
-            let hits = &mut self.hits;
-            scanner
-                .scan(cursor, &self.buffer, |found| hits.add(found.end - found.longest, found.end));
-            settled = settled.min(self.buffer.len() - scanner.hold(cursor));
+    /// Looks at `count` more bytes, which are in the room; gives the place before which nothing more will be masked.
+    fn scan(&mut self, count: usize, end: bool) -> usize {
+        let until = self.filled + count;
+        loop {
+            self.filled = until.min(self.filled + BLOCK);
+            let last = self.filled == until;
+            let settled = self.scan_block(end && last);
+            if last {
+                return if end { self.filled } else { settled };
+            }
         }
-        settled = settled.min(plan.detection.advance(
-            &mut self.detect,
-            &self.buffer,
-            end,
-            &mut self.hits,
-        ));
-        if end {
-            settled = self.buffer.len();
-        }
-        self.done = self.hits.write(&self.buffer, self.done, settled, &plan.options.mask, out);
-        self.compact();
     }
 
-    /// Adds to the buffer without leaving a copy of it in memory that is given back.
-    fn append(&mut self, block: &[u8]) {
-        let need = self.buffer.len() + block.len();
-        if need > self.buffer.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(
-                (need + CONTEXT).max(self.buffer.capacity() * 2),
-            ));
-            larger.extend_from_slice(&self.buffer);
-            self.buffer = larger;
+    fn scan_block(&mut self, end: bool) -> usize {
+        let (buffer, hits) = (&self.buffer[..self.filled], &mut self.hits);
+        let mut settled = buffer.len();
+        for (scanner, cursor) in self.plan.literals.iter().zip(&mut self.literals) {
+            scanner.scan(cursor, buffer, |found| hits.add(found.end - found.longest, found.end));
+            settled = settled.min(buffer.len() - scanner.hold(cursor));
         }
-        self.buffer.extend_from_slice(block);
+        settled.min(self.plan.detection.advance(&mut self.detect, buffer, end, hits))
+    }
+
+    fn write(&mut self, settled: usize, out: &mut Vec<u8>) {
+        let mask = &self.plan.options.mask;
+        self.done = self.hits.write(&self.buffer[..self.filled], self.done, settled, mask, out);
     }
 
     /// Drops what is settled, but for the context, once it is worth the move.
@@ -252,9 +290,8 @@ impl Redactor {
         if needed < BLOCK / 2 {
             return;
         }
-        self.buffer.copy_within(needed.., 0);
-        let left = self.buffer.len() - needed;
-        self.buffer.truncate(left);
+        self.buffer.copy_within(needed..self.filled, 0);
+        self.filled -= needed;
         self.done -= needed;
         self.literals.iter_mut().for_each(|cursor| cursor.shift(needed));
         self.detect.shift(needed);

@@ -12,17 +12,30 @@ use crate::report::{SinkFailure, StreamReport};
 use crate::sink::Sink;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use zeroize::Zeroizing;
 
-/// What a stream goes through; a redactor, but for the tests of what happens when one fails.
+/// What a stream goes through; a redactor, but for the tests of what happens when one fails. What is read is put where
+/// the sieve keeps it, since output is large and each copy of it costs.
 pub(crate) trait Sieve {
-    fn push(&mut self, input: &[u8], out: &mut Vec<u8>);
+    /// Sees to room for `size` bytes.
+    fn make_room(&mut self, size: usize);
+    /// The room, which is not smaller than was asked for.
+    fn room(&mut self) -> &mut [u8];
+    /// Takes `count` bytes that are in the room and gives what can leave, which may be in `out`.
+    fn take<'a>(&'a mut self, count: usize, out: &'a mut Vec<u8>) -> &'a [u8];
     fn finish(&mut self, out: &mut Vec<u8>);
     fn count(&self) -> u64;
 }
 
 impl Sieve for Redactor {
-    fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        Redactor::push(self, input, out);
+    fn make_room(&mut self, size: usize) {
+        Redactor::make_room(self, size);
+    }
+    fn room(&mut self) -> &mut [u8] {
+        Redactor::room(self)
+    }
+    fn take<'a>(&'a mut self, count: usize, out: &'a mut Vec<u8>) -> &'a [u8] {
+        Redactor::take(self, count, out)
     }
     fn finish(&mut self, out: &mut Vec<u8>) {
         Redactor::finish(self, out);
@@ -35,16 +48,22 @@ impl Sieve for Redactor {
 /// One stream on its way.
 pub(crate) struct Stream<S, O> {
     sieve: S,
+    /// What takes the sieve's place after it has failed: bytes that nobody sees.
+    broken: Option<Zeroizing<Vec<u8>>>,
+    activity: Option<Activity>,
+    out: Vec<u8>,
+    drain: Drain<O>,
+    pub(crate) report: StreamReport,
+}
+
+/// Where everything goes that may be seen.
+struct Drain<O> {
     /// `None` after it has panicked.
     observer: Option<O>,
-    activity: Option<Activity>,
     sinks: Vec<(Box<dyn Sink>, Option<SinkFailure>)>,
     kept: HeadTail,
     keep: u64,
-    out: Vec<u8>,
     sanitized: u64,
-    broken: bool,
-    pub(crate) report: StreamReport,
 }
 
 impl<S: Sieve, O: Observer> Stream<S, O> {
@@ -55,75 +74,93 @@ impl<S: Sieve, O: Observer> Stream<S, O> {
         sinks: Vec<Box<dyn Sink>>,
         observer: O,
     ) -> Self {
-        Self {
-            sieve,
+        let drain = Drain {
             observer: Some(observer),
-            activity: options.activity,
             sinks: sinks.into_iter().map(|sink| (sink, None)).collect(),
             kept: HeadTail::new(options.keep, mask),
             keep: options.keep,
-            out: Vec::new(),
             sanitized: 0,
-            broken: false,
+        };
+        Self {
+            sieve,
+            broken: None,
+            activity: options.activity,
+            out: Vec::new(),
+            drain,
             report: StreamReport::default(),
         }
     }
 
-    /// Takes what was read.
-    pub(crate) fn take(&mut self, input: &[u8]) {
-        self.report.bytes += input.len() as u64;
+    /// Where the next `size` bytes are to be put.
+    pub(crate) fn room(&mut self, size: usize) -> &mut [u8] {
+        let sieve = &mut self.sieve;
+        if self.broken.is_none() && caught(|| sieve.make_room(size)).is_none() {
+            self.broken = Some(Zeroizing::default());
+        }
+        match &mut self.broken {
+            Some(unseen) => {
+                unseen.resize(size, 0);
+                unseen
+            }
+            None => &mut self.sieve.room()[..size],
+        }
+    }
+
+    /// Takes `count` bytes that have been put into the room.
+    pub(crate) fn take(&mut self, count: usize) {
+        self.report.bytes += count as u64;
         if let Some(activity) = &self.activity {
             activity.touch();
         }
-        tell(&mut self.observer, |observer| observer.read(input.len() as u64));
-        self.sieve(input.len(), |sieve, out| sieve.push(input, out));
-        self.deliver();
-    }
-
-    /// Runs a part of the masking; after a fault nothing more goes through it, since what it held is unknown.
-    fn sieve(&mut self, bytes: usize, work: impl FnOnce(&mut S, &mut Vec<u8>)) {
-        if !self.broken {
-            let (sieve, out) = (&mut self.sieve, &mut self.out);
-            match catch_unwind(AssertUnwindSafe(|| work(sieve, out))) {
-                Ok(()) => return,
-                Err(_) => {
-                    self.broken = true;
-                    self.out.clear();
-                }
+        tell(&mut self.drain.observer, |observer| observer.read(count as u64));
+        let (sieve, out) = (&mut self.sieve, &mut self.out);
+        if self.broken.is_none() {
+            // After a fault nothing more goes through the sieve, since what it held is unknown.
+            match caught(|| sieve.take(count, out)) {
+                Some(seen) => return self.drain.deliver(seen),
+                None => self.broken = Some(Zeroizing::default()),
             }
         }
-        self.report.unmasked_bytes_discarded += bytes as u64;
-    }
-
-    fn deliver(&mut self) {
-        let was_over = self.sanitized > self.keep;
-        self.sanitized += self.out.len() as u64;
-        if self.sanitized > self.keep && !was_over {
-            tell(&mut self.observer, Observer::over_cap);
-        }
-        self.kept.push(&self.out);
-        if !self.out.is_empty() {
-            for (sink, failure) in &mut self.sinks {
-                let result = match failure {
-                    None => guarded(|| sink.write(&self.out)),
-                    Some(_) => Ok(()),
-                };
-                note(sink.as_ref(), failure, result, self.out.len(), &mut self.observer);
-            }
-        }
-        self.out.clear();
+        self.report.unmasked_bytes_discarded += count as u64;
     }
 
     /// The stream is over.
     pub(crate) fn end(mut self) -> StreamReport {
-        self.sieve(0, |sieve, out| sieve.finish(out));
-        if self.broken {
+        let (sieve, out) = (&mut self.sieve, &mut self.out);
+        out.clear();
+        let finished =
+            self.broken.is_none() && catch_unwind(AssertUnwindSafe(|| sieve.finish(out))).is_ok();
+        if !finished {
             let discarded = self.report.unmasked_bytes_discarded;
-            self.out.extend_from_slice(
-                format!("[capture failed, {discarded} bytes dropped]").as_bytes(),
-            );
+            *out = format!("[capture failed, {discarded} bytes dropped]").into_bytes();
         }
-        self.deliver();
+        self.drain.deliver(out);
+        self.report.redactions = self.sieve.count();
+        self.drain.end(self.report)
+    }
+}
+
+impl<O: Observer> Drain<O> {
+    fn deliver(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let was_over = self.sanitized > self.keep;
+        self.sanitized += bytes.len() as u64;
+        if self.sanitized > self.keep && !was_over {
+            tell(&mut self.observer, Observer::over_cap);
+        }
+        self.kept.push(bytes);
+        for (sink, failure) in &mut self.sinks {
+            let result = match failure {
+                None => guarded(|| sink.write(bytes)),
+                Some(_) => Ok(()),
+            };
+            note(sink.as_ref(), failure, result, bytes.len(), &mut self.observer);
+        }
+    }
+
+    fn end(mut self, mut report: StreamReport) -> StreamReport {
         for (sink, failure) in &mut self.sinks {
             if failure.is_none() {
                 let result = guarded(|| sink.finish());
@@ -131,25 +168,28 @@ impl<S: Sieve, O: Observer> Stream<S, O> {
             }
         }
         let cut = self.kept.cut();
-        self.report.kept_bytes = (cut.head.len() + cut.tail.len()) as u64;
-        (self.report.head, self.report.tail) = (cut.head, cut.tail);
-        (self.report.dropped_bytes, self.report.dropped_lines) = (cut.dropped, cut.dropped_lines);
-        self.report.redactions = self.sieve.count();
-        self.report.sink_errors =
-            self.sinks.into_iter().filter_map(|(_, failure)| failure).collect();
-        self.report
+        report.kept_bytes = (cut.head.len() + cut.tail.len()) as u64;
+        (report.head, report.tail) = (cut.head, cut.tail);
+        (report.dropped_bytes, report.dropped_lines) = (cut.dropped, cut.dropped_lines);
+        report.sink_errors = self.sinks.into_iter().filter_map(|(_, failure)| failure).collect();
+        report
     }
+}
+
+/// What `work` gives, unless it panics.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// Calls into a sink; a panic is an error like any other.
 fn guarded(call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+    caught(call).unwrap_or_else(|| Err(io::Error::other("it panicked")))
 }
 
 /// Calls an observer, for the last time if it panics.
 fn tell<O>(observer: &mut Option<O>, call: impl FnOnce(&mut O)) {
     if let Some(hearing) = observer
-        && catch_unwind(AssertUnwindSafe(|| call(hearing))).is_err()
+        && caught(|| call(hearing)).is_none()
     {
         *observer = None;
     }
@@ -165,11 +205,11 @@ fn note<O: Observer>(
     let mut lost = bytes as u64;
     if let (None, Err(error)) = (&failure, &result) {
         // The last piece may have arrived in part, and a sink may have kept something for its end.
-        let told = catch_unwind(AssertUnwindSafe(|| sink.undelivered()));
+        let told = caught(|| sink.undelivered());
         lost = told.unwrap_or_default().unwrap_or(lost);
-        let name = catch_unwind(AssertUnwindSafe(|| sink.name()));
+        let name = caught(|| sink.name());
         let new = SinkFailure {
-            sink: name.unwrap_or_else(|_| "sink".to_owned()),
+            sink: name.unwrap_or_else(|| "sink".to_owned()),
             error: error.to_string(),
             errno: error.raw_os_error(),
             lost_bytes: 0,

@@ -24,8 +24,8 @@ pub(crate) const ROOT: u32 = 0;
 #[derive(Debug)]
 pub(crate) struct Needle<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Only of interest with one of these bytes before it; empty for any. A hint for the filter.
-    pub(crate) before: &'a [u8],
+    /// Only of interest with bytes of these sets before it, one a byte, in the order of the text. A hint for the filter.
+    pub(crate) before: &'a [&'a [u8]],
     /// Only of interest with bytes of these sets after it, one a byte. A hint for the filter.
     pub(crate) after: &'a [&'a [u8]],
 }

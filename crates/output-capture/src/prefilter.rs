@@ -36,7 +36,8 @@ pub(crate) struct Prefilter {
 /// A needle that a hit may belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
-    cell: u32,
+    /// The upper half of the hash of the gram.
+    hash: u32,
     /// Its number in the list of needles.
     pub(crate) needle: u16,
     /// How far after the beginning of the needle the hit is; before it, where it is known by the byte before.
@@ -46,13 +47,14 @@ pub(crate) struct Candidate {
 /// What the grams were made of, for those who want to know which needle a hit may be.
 #[derive(Debug, Default)]
 struct Candidates {
-    /// In the order of their cells.
+    /// In the order of their hashes.
     list: Vec<Candidate>,
-    /// For each cell, 1 more than the place of its first candidate, or 0.
+    /// For each beginning of a hash, 1 more than the place of its first candidate, or 0.
     heads: Vec<u32>,
-    /// How far a hash is shifted to become a cell.
-    shift: u32,
 }
+
+/// How many bits of a hash choose a head.
+const HEAD_BITS: u32 = 12;
 
 /// A place at which a gram of a needle stands.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +77,7 @@ impl Table {
         match count {
             0..=700 => Table::Small(boxed()),
             701..=4000 => Table::Medium(boxed()),
-            4001..=60_000 => Table::Large(boxed()),
+            4001..=20_000 => Table::Large(boxed()),
             _ => Table::Huge(boxed()),
         }
     }
@@ -109,12 +111,8 @@ impl Prefilter {
             _ => 6,
         };
         let stride = (shortest - gram + 1).min(MAX_STRIDE);
-        let windows: Vec<_> =
-            patterns.iter().map(|pattern| pattern.best_window(gram + stride - 1)).collect();
-        let grams = |(pattern, &at): (&Pattern<'_>, &usize)| pattern.count_grams(at, gram, stride);
-        let grams: usize = patterns.iter().zip(&windows).map(grams).sum();
         let mut filter = Self {
-            table: Table::for_grams(grams),
+            table: Table::for_grams(0),
             gram_mask: u64::MAX >> (64 - gram * 8),
             fold: if fold { 0x2020_2020_2020_2020 } else { 0 },
             gram,
@@ -122,58 +120,58 @@ impl Prefilter {
             back: 0,
             candidates: Candidates::default(),
         };
-        patterns.iter().zip(windows).for_each(|(pattern, at)| filter.insert(pattern, at));
+        let hashes: Vec<_> = patterns.iter().flat_map(|one| filter.hashes(one)).collect();
+        filter.table = Table::for_grams(hashes.len());
+        let (cells, bits) = filter.table.cells();
+        for hash in hashes {
+            cells[(hash >> (64 - bits)) as usize] |= second(hash);
+        }
         Some(filter)
     }
 
     /// As [`Prefilter::new`], and knows for each hit which needles it may belong to.
     pub(crate) fn with_candidates(needles: &[Needle<'_>], fold: bool) -> Option<Self> {
         let mut filter = Self::new(needles, fold)?;
-        let (_, bits) = filter.table.cells();
         let mut list = Vec::new();
         for (number, needle) in (0..).zip(needles) {
             let pattern = Pattern { needle, fold };
             let first = pattern.best_window(filter.gram + filter.stride - 1);
             for at in first..first + filter.stride {
-                let before = usize::from(!needle.before.is_empty());
-                let offset = at as i16 - before as i16;
+                let offset = at as i16 - pattern.before() as i16;
                 filter.each_gram(&pattern, at, 0, 0, &mut |hash| {
-                    let cell = (hash >> (64 - bits)) as u32;
-                    list.push(Candidate { cell, needle: number, offset });
+                    list.push(Candidate { hash: (hash >> 32) as u32, needle: number, offset });
                 });
             }
         }
         list.sort_unstable();
         list.dedup();
-        let mut heads = vec![0; 1 << bits];
+        let mut heads = vec![0; 1 << HEAD_BITS];
         for (place, candidate) in list.iter().enumerate().rev() {
-            heads[candidate.cell as usize] = place as u32 + 1;
+            heads[(candidate.hash >> (32 - HEAD_BITS)) as usize] = place as u32 + 1;
         }
-        filter.candidates = Candidates { list, heads, shift: 64 - bits };
+        filter.candidates = Candidates { list, heads };
         Some(filter)
     }
 
     /// The needles that a hit may belong to.
     #[inline]
     pub(crate) fn candidates(&self, hit: Hit) -> impl Iterator<Item = Candidate> {
-        let cell = hit.hash >> self.candidates.shift;
-        let first = self.candidates.heads[cell as usize] as usize;
-        let list = self.candidates.list.get(first.wrapping_sub(1)..).unwrap_or_default();
-        list.iter().copied().take_while(move |candidate| u64::from(candidate.cell) == cell)
+        let hash = (hit.hash >> 32) as u32;
+        let first = self.candidates.heads[(hash >> (32 - HEAD_BITS)) as usize];
+        let list = self.candidates.list.get((first as usize).wrapping_sub(1)..);
+        let upto = list.unwrap_or_default().iter().take_while(move |one| one.hash <= hash);
+        upto.copied().filter(move |one| one.hash == hash)
     }
 
-    /// Inserts the grams of the window of `pattern` at `offset`.
-    fn insert(&mut self, pattern: &Pattern<'_>, offset: usize) {
-        let before = usize::from(!pattern.needle.before.is_empty());
-        self.back = self.back.max((offset + self.stride - 1).saturating_sub(before));
+    /// The hashes of the grams in the best window of `pattern`.
+    fn hashes(&mut self, pattern: &Pattern<'_>) -> Vec<u64> {
+        let offset = pattern.best_window(self.gram + self.stride - 1);
+        self.back = self.back.max((offset + self.stride - 1).saturating_sub(pattern.before()));
         let mut hashes = Vec::new();
         for at in offset..offset + self.stride {
             self.each_gram(pattern, at, 0, 0, &mut |hash| hashes.push(hash));
         }
-        let (cells, bits) = self.table.cells();
-        for hash in hashes {
-            cells[(hash >> (64 - bits)) as usize] |= second(hash);
-        }
+        hashes
     }
 
     /// The hashes of all grams at `at` that begin with the `done` bytes of `word`.
@@ -267,26 +265,51 @@ impl Prefilter {
         mut each: impl FnMut(Hit) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         let mut at = from;
+        let is_hit = |hash: u64| cells[cell::<SIZE>(hash)] & second(hash) != 0;
         loop {
             while let Some(window) = text.get(at..).and_then(|text| text.first_chunk::<WINDOW>()) {
+                let hash = |look: usize| self.hash_at::<STRIDE>(&window[look * STRIDE..]);
                 let mut any = 0;
                 for look in 0..LOOKS {
-                    any |= cells[cell::<SIZE>(self.hash(word(&window[look * STRIDE..])))];
+                    any |= cells[cell::<SIZE>(hash(look))];
+                }
+                if any != 0 && LOOKS <= 4 {
+                    break;
                 }
                 if any != 0 {
-                    break;
+                    // All looks again and then the hits: a branch for each of many would be guessed wrong too often.
+                    let mut hits = 0u32;
+                    for look in 0..LOOKS {
+                        hits |= u32::from(is_hit(hash(look))) << look;
+                    }
+                    while hits != 0 {
+                        let look = hits.trailing_zeros() as usize;
+                        hits &= hits - 1;
+                        each(Hit { at: at + look * STRIDE, hash: hash(look) })?;
+                    }
                 }
                 at += LOOKS * STRIDE;
             }
             for _ in 0..LOOKS {
                 let Some(eight) = text.get(at..at + 8) else { return ControlFlow::Continue(()) };
-                let hash = self.hash(word(eight));
-                if cells[cell::<SIZE>(hash)] & second(hash) != 0 {
+                let hash = self.hash_at::<STRIDE>(eight);
+                if is_hit(hash) {
                     each(Hit { at, hash })?;
                 }
                 at += STRIDE;
             }
         }
+    }
+
+    /// The hash of the gram that `bytes` begins with. These strides go with grams of four bytes (see
+    /// [`Prefilter::new`]), which can be read as what they are.
+    #[inline(always)]
+    fn hash_at<const STRIDE: usize>(&self, bytes: &[u8]) -> u64 {
+        if STRIDE == 3 || STRIDE == 4 {
+            let four = bytes.first_chunk().expect("because callers give eight bytes or more");
+            return u64::from(u32::from_le_bytes(*four) | self.fold as u32).wrapping_mul(HASH);
+        }
+        self.hash(word(bytes))
     }
 
     #[inline(always)]
@@ -321,30 +344,27 @@ struct Pattern<'a> {
 
 impl Pattern<'_> {
     fn len(&self) -> usize {
-        let Needle { bytes, before, after, .. } = self.needle;
-        bytes.len() + usize::from(!before.is_empty()) + after.len()
+        self.before() + self.needle.bytes.len() + self.needle.after.len()
+    }
+
+    /// How many bytes before the needle belong to it.
+    fn before(&self) -> usize {
+        self.needle.before.len()
     }
 
     /// The bytes that may stand at `at`.
     fn bytes(&self, at: usize) -> &[u8] {
         let Needle { bytes, before, after, .. } = self.needle;
-        let at = match at.checked_sub(usize::from(!before.is_empty())) {
-            Some(at) => at,
-            None => return before,
-        };
-        bytes.get(at..at + 1).unwrap_or_else(|| after[at - bytes.len()])
+        match at.checked_sub(before.len()) {
+            Some(at) => bytes.get(at..at + 1).unwrap_or_else(|| after[at - bytes.len()]),
+            None => before[at],
+        }
     }
 
     /// Where the part of `length` bytes is that ordinary text has least.
     fn best_window(&self, length: usize) -> usize {
         let most = (self.len() - length).min(MAX_OFFSET);
         (0..=most).min_by_key(|&at| self.commonness(at, length)).unwrap_or(0)
-    }
-
-    /// How many grams `stride` places from `at` on have.
-    fn count_grams(&self, at: usize, gram: usize, stride: usize) -> usize {
-        let of = |at: usize| (at..at + gram).map(|at| self.bytes(at).len()).product::<usize>();
-        (at..at + stride).map(of).sum()
     }
 
     /// How likely the part of `length` bytes at `at` is to occur in ordinary text; repeated bytes count twice.

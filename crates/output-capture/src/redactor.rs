@@ -298,3 +298,46 @@ impl Redactor {
         self.hits.shift(needed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Detector;
+
+    /// A text with a secret, the beginning of one, and a detector's value now and then.
+    fn text(size: usize) -> Vec<u8> {
+        let parts: [&[u8]; 4] =
+            [b"a line of a log\n", b"key=hunter2-prod;", b"hunter2-pro", b" password=abc123def "];
+        let part = |n: usize| parts[if n.is_multiple_of(97) { n / 97 % 4 } else { 0 }];
+        (0..).flat_map(part).copied().take(size).collect()
+    }
+
+    #[test]
+    fn what_is_read_into_the_room_comes_out_as_what_is_pushed() {
+        let options =
+            RedactionOptions { detectors: vec![Detector::Kv], ..RedactionOptions::default() };
+        let secrets = [Secret::new("hunter2-prod")];
+        // Nothing to look for, literals, literals and a detector.
+        for (secrets, options) in [
+            (&secrets[..0], RedactionOptions::default()),
+            (&secrets[..], RedactionOptions::default()),
+            (&secrets[..], options),
+        ] {
+            let redaction = Redaction::compile(secrets, &options).0;
+            let (text, mut expect) = (text(3_000_000), Vec::new());
+            let mut stream = redaction.stream();
+            stream.push(&text, &mut expect);
+            stream.finish(&mut expect);
+            for size in [1000, 33_333, 300_000] {
+                let (mut stream, mut seen, mut scratch) = (redaction.stream(), vec![], vec![]);
+                for piece in text.chunks(size) {
+                    stream.make_room(piece.len());
+                    stream.room()[..piece.len()].copy_from_slice(piece);
+                    seen.extend_from_slice(stream.take(piece.len(), &mut scratch));
+                }
+                stream.finish(&mut seen);
+                assert!(seen == expect, "in pieces of {size}");
+            }
+        }
+    }
+}

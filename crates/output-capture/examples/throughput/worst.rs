@@ -15,7 +15,7 @@ const FLOODS: &[&str] = &[
     "authorization: basic abcdefgh\n",
     "bearer ",
     "://a:",
-    "x://a:b@",
+    "xy://a:b@",
     "-----BEGIN ",
     "-----BEGIN PRIVATE KEY-----",
     "AKIA",

@@ -9,6 +9,7 @@
 
 use crate::automaton::Needle;
 use crate::prefilter::Prefilter;
+use std::sync::OnceLock;
 
 /// A short text at which a detector has to look closer.
 #[derive(Clone, Debug)]
@@ -21,15 +22,13 @@ pub(super) struct Anchor<J> {
     pub(super) judge: J,
     /// Whether it is held back while it is incomplete.
     pub(super) holds: bool,
-    /// Only of interest with one of these bytes before it; empty for any. A hint.
-    pub(super) before: &'static [u8],
+    /// Only of interest with bytes of these sets before it, one a byte, as far as there are any. A hint.
+    pub(super) before: &'static [&'static [u8]],
     /// Only of interest with bytes of these sets after it, one a byte. A hint.
     pub(super) after: &'static [&'static [u8]],
     /// Only of interest with this many bytes of this set after it. A hint that the filter does not use: it spares the
     /// judge the anchors that somebody prints by the million.
     pub(super) then: Option<(&'static [bool; 256], usize)>,
-    /// Of no interest with one of these before it. A hint of the same kind.
-    pub(super) never_before: Option<&'static [bool; 256]>,
 }
 
 /// A set of anchors, ready to be looked for.
@@ -39,7 +38,11 @@ pub(super) struct Anchors<J> {
     /// The same, for comparing.
     shapes: Vec<Shape>,
     filter: Prefilter,
+    /// A faster one, which takes as long to make as a whole small run: made for the first long stream.
+    bulk: OnceLock<Prefilter>,
     longest: usize,
+    /// Most bytes before an anchor that a filter looks at.
+    before: usize,
     /// For each last byte, in lower case, the anchors that end with it.
     by_end: Vec<Vec<u16>>,
     /// For each byte, in lower case, the anchors that are held back and how many of their bytes end with it.
@@ -53,7 +56,16 @@ pub(super) struct AnchorCursor {
     frontier: usize,
     /// All anchors that end at or before it have been reported.
     seen: usize,
+    /// Bytes of the stream, as far as they matter.
+    total: usize,
 }
+
+/// Bytes of a stream after which the faster filter is worth its making.
+const BULK: usize = 1 << 20;
+/// Anchors that are shorter than this, with what must be after them, are known to the filter by the bytes before them
+/// as well: the shortest says how far it may jump.
+const SHORT: usize = 5;
+const SHORT_IN_BULK: usize = 6;
 
 /// An anchor ends here.
 #[derive(Clone, Copy, Debug)]
@@ -65,16 +77,7 @@ pub(super) struct Found<J> {
 impl<J: Copy> Anchors<J> {
     /// `None` when there are none.
     pub(super) fn new(anchors: Vec<Anchor<J>>) -> Option<Self> {
-        let needle = |anchor: &Anchor<J>| Needle {
-            before: anchor.before,
-            after: anchor.after,
-            ..Needle::plain(&[])
-        };
-        let needles: Vec<_> = anchors
-            .iter()
-            .map(|anchor| Needle { bytes: &anchor.bytes, ..needle(anchor) })
-            .collect();
-        let filter = Prefilter::with_candidates(&needles, true)?;
+        let filter = filter(&anchors, SHORT)?;
         let mut by_end = vec![Vec::new(); 256];
         let mut beginnings = vec![Vec::new(); 256];
         for (number, anchor) in (0..).zip(&anchors) {
@@ -86,15 +89,27 @@ impl<J: Copy> Anchors<J> {
             }
         }
         let longest = anchors.iter().map(|anchor| anchor.bytes.len()).max()?;
+        let before = anchors.iter().map(|anchor| anchor.before.len()).max()?;
         let shapes = anchors.iter().map(Shape::of).collect();
-        Some(Self { anchors, shapes, filter, longest, by_end, beginnings })
+        let bulk = OnceLock::new();
+        Some(Self { anchors, shapes, filter, bulk, longest, before, by_end, beginnings })
+    }
+
+    fn filter(&self, cursor: &AnchorCursor) -> &Prefilter {
+        if cursor.total < BULK {
+            return &self.filter;
+        }
+        let make = || filter(&self.anchors, SHORT_IN_BULK);
+        self.bulk.get_or_init(|| make().expect("because there is one for the same anchors"))
     }
 
     /// Searches the part of `text` that is new since the last call.
     pub(super) fn scan(&self, cursor: &mut AnchorCursor, text: &[u8], found: &mut Vec<Found<J>>) {
-        let tail = text.len().saturating_sub(self.filter.blind().max(self.longest));
+        cursor.total = cursor.total.saturating_add(text.len() - cursor.seen);
+        let filter = self.filter(cursor);
+        let tail = text.len().saturating_sub(filter.blind().max(self.longest));
         if tail > cursor.frontier {
-            self.skim(cursor, text, tail, found);
+            self.skim(filter, cursor, text, tail, found);
             cursor.frontier = tail;
         }
         for end in cursor.seen.max(cursor.frontier) + 1..=text.len() {
@@ -111,18 +126,31 @@ impl<J: Copy> Anchors<J> {
     }
 
     /// Finds the anchors that begin in the text between the frontier and `tail`.
-    fn skim(&self, cursor: &AnchorCursor, text: &[u8], tail: usize, found: &mut Vec<Found<J>>) {
-        // Some anchors are known by the byte before them.
-        self.filter.each(text, cursor.frontier.saturating_sub(1), |hit| {
-            for candidate in self.filter.candidates(hit) {
-                let shape = &self.shapes[usize::from(candidate.needle)];
+    fn skim(
+        &self,
+        filter: &Prefilter,
+        cursor: &AnchorCursor,
+        text: &[u8],
+        tail: usize,
+        found: &mut Vec<Found<J>>,
+    ) {
+        let mut look = |number: usize, start: usize| {
+            let shape = &self.shapes[number];
+            let end = start.wrapping_add(shape.length);
+            let new = start >= cursor.frontier && start < tail && end > cursor.seen;
+            if new && shape.is_at(text, start) && shape.is_of_interest(text, start) {
+                found.push(Found { end, judge: self.anchors[number].judge });
+            }
+        };
+        if cursor.frontier == 0 {
+            // The beginning of the stream: the filter wants bytes before that are not there.
+            let all = 0..self.anchors.len();
+            all.for_each(|number| (0..self.before).for_each(|start| look(number, start)));
+        }
+        filter.each(text, cursor.frontier.saturating_sub(self.before), |hit| {
+            for candidate in filter.candidates(hit) {
                 let start = hit.at.wrapping_add_signed(-isize::from(candidate.offset));
-                let end = start.wrapping_add(shape.length);
-                let new = start >= cursor.frontier && start < tail && end > cursor.seen;
-                if new && shape.is_at(text, start) && shape.is_of_interest(text, start) {
-                    let judge = self.anchors[usize::from(candidate.needle)].judge;
-                    found.push(Found { end, judge });
-                }
+                look(usize::from(candidate.needle), start);
             }
         });
     }
@@ -138,6 +166,15 @@ impl<J: Copy> Anchors<J> {
         let begun = &self.beginnings[usize::from(last.to_ascii_lowercase())];
         begun.iter().filter(begins).map(|begun| usize::from(begun.1)).max().unwrap_or(0)
     }
+}
+
+/// A filter that makes anchors shorter than `short` longer by what is before them.
+fn filter<J>(anchors: &[Anchor<J>], short: usize) -> Option<Prefilter> {
+    let needles = anchors.iter().map(|Anchor { bytes, before, after, .. }| {
+        let lacks = short.saturating_sub(bytes.len() + after.len());
+        Needle { bytes, before: &before[before.len().saturating_sub(lacks)..], after }
+    });
+    Prefilter::with_candidates(&Vec::from_iter(needles), true)
 }
 
 impl<J> Anchor<J> {
@@ -161,10 +198,10 @@ struct Shape {
     words: [(usize, Word); 2],
     /// What is between those.
     between: Vec<u8>,
-    before: Option<Box<[bool; 256]>>,
+    /// The nearest first.
+    before: Vec<[bool; 256]>,
     after: Vec<[bool; 256]>,
     then: Option<(&'static [bool; 256], usize)>,
-    never_before: Option<&'static [bool; 256]>,
 }
 
 /// Up to eight bytes.
@@ -190,10 +227,9 @@ impl Shape {
             length,
             words: [word(0), word(last)],
             between: bytes.get(8..last).unwrap_or_default().to_vec(),
-            before: (!anchor.before.is_empty()).then(|| Box::new(set(anchor.before))),
+            before: anchor.before.iter().rev().map(|bytes| set(bytes)).collect(),
             after: anchor.after.iter().map(|bytes| set(bytes)).collect(),
             then: anchor.then,
-            never_before: anchor.never_before,
         }
     }
 
@@ -214,13 +250,9 @@ impl Shape {
     /// Whether what is around it, as far as it is there, is what it needs.
     #[inline]
     fn is_of_interest(&self, text: &[u8], start: usize) -> bool {
-        if let Some(at) = start.checked_sub(1) {
-            let before = usize::from(text[at]);
-            if self.before.as_ref().is_some_and(|set| !set[before])
-                || self.never_before.is_some_and(|set| set[before])
-            {
-                return false;
-            }
+        let before = text[..start].iter().rev().zip(&self.before);
+        if !before.into_iter().all(|(b, set)| set[usize::from(*b)]) {
+            return false;
         }
         let after = &text[start + self.length..];
         if let Some((set, count)) = self.then {

@@ -250,13 +250,16 @@ impl Judge {
 const ALNUM: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 /// What the formats of tokens consist of.
 const TOKEN: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+=";
+const ANY: &[u8] = &runs::outside::<256>(&[false; 256]);
+/// Shorter ones are looked for with the byte before them: the longer the shortest, the faster the search.
+const SHORT_KEY: usize = 5;
 
 /// The anchor of a name beside which a value may stand.
 fn key(name: impl Into<Vec<u8>>, judge: Judge) -> Anchor<Judge> {
+    let bytes = name.into();
+    let before: &[&[u8]] = if bytes.len() < SHORT_KEY { &[ANY] } else { &[] };
     let after = &[kv::AFTER_KEY];
-    let (before, bytes): (&[u8], _) = (&[], name.into());
-    let (then, never_before) = (None, None);
-    Anchor { bytes, fold: true, judge, holds: false, before, after, then, never_before }
+    Anchor { bytes, fold: true, judge, holds: false, before, after, then: None }
 }
 
 /// An anchor that is part of the secret, so held back, and in its own case.
@@ -266,12 +269,12 @@ fn part(
     after: &'static [&'static [u8]],
     then: Option<(&'static [bool; 256], usize)>,
 ) -> Anchor<Judge> {
-    let never_before = match judge {
-        Judge::Token(_) => Run::Alnum.set(),
-        Judge::Jwt => Run::Dashed.set(),
-        _ => None,
+    let before: &[&[u8]] = match judge {
+        Judge::Token(_) => &[runs::NOT_ALNUM],
+        Judge::Jwt => &[runs::NOT_DASHED],
+        _ => &[],
     };
-    Anchor { fold: false, holds: true, after, then, never_before, ..key(bytes, judge) }
+    Anchor { fold: false, holds: true, before, after, then, ..key(bytes, judge) }
 }
 
 fn anchors_of(detector: Detector) -> Vec<Anchor<Judge>> {
@@ -287,7 +290,7 @@ fn anchors_of(detector: Detector) -> Vec<Anchor<Judge>> {
         Detector::Jwt => vec![part(jwt::ANCHOR, Judge::Jwt, &jwt::AFTER, None)],
         Detector::UrlUserinfo => {
             let after: &[&[u8]] = &[url::AFTER];
-            vec![Anchor { before: ALNUM, after, ..key(url::ANCHOR, Judge::Url) }]
+            vec![Anchor { before: &url::BEFORE, after, ..key(url::ANCHOR, Judge::Url) }]
         }
         _ => {
             let of = |format: &'static token::Format| {

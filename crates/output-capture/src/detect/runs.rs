@@ -158,6 +158,24 @@ const fn letters_and(more: &[u8]) -> [bool; 256] {
     with(set, more, true)
 }
 
+pub(super) const NOT_ALNUM: &[u8] = &outside::<194>(&letters_and(b""));
+pub(super) const NOT_DASHED: &[u8] = &outside::<192>(&letters_and(b"_-"));
+
+/// The bytes that are not in `set`, of which there are `N`.
+pub(super) const fn outside<const N: usize>(set: &[bool; 256]) -> [u8; N] {
+    let mut bytes = [0; N];
+    let (mut count, mut byte) = (0, 0);
+    while byte < 256 {
+        if !set[byte] {
+            bytes[count] = byte as u8;
+            count += 1;
+        }
+        byte += 1;
+    }
+    assert!(count == N);
+    bytes
+}
+
 /// What is in `bytes` and nothing else.
 pub(super) const fn only(bytes: &[u8]) -> [bool; 256] {
     with([false; 256], bytes, true)

@@ -6,6 +6,9 @@
 use super::{Text, Verdict, runs, words};
 
 pub(super) const ANCHOR: &str = "://";
+/// The last two bytes of a scheme; none is shorter.
+pub(super) const BEFORE: [&[u8]; 2] =
+    [b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.", super::ALNUM];
 /// What a user name begins with; `:` when there is none.
 pub(super) const AFTER: &[u8] =
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+%~!$&()*,;=:@[]{}|^";
@@ -14,7 +17,11 @@ const MAX_AUTHORITY: usize = 1024;
 
 #[inline]
 pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
-    if !text.before(at - ANCHOR.len()).is_some_and(|b| b.is_ascii_alphanumeric()) {
+    let scheme = at - ANCHOR.len();
+    let ends = |(before, set): (usize, &[bool; 256])| {
+        text.before(scheme - before).is_some_and(|b| set[usize::from(b)])
+    };
+    if !ends((0, &LAST)) || !ends((1, &LAST_BUT_ONE)) {
         return Verdict::No;
     }
     // What the filter does not look for must not be found without it either.
@@ -50,6 +57,8 @@ pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
     }
 }
 
+static LAST_BUT_ONE: [bool; 256] = runs::only(BEFORE[0]);
+static LAST: [bool; 256] = runs::only(BEFORE[1]);
 static FIRST: [bool; 256] = runs::only(AFTER);
 /// What may stand before the path.
 static AUTHORITY: [bool; 256] = runs::only_from(b'!', 0xff, b"/?#\"'<>`\\\x7f");

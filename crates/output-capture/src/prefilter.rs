@@ -68,7 +68,7 @@ pub(crate) struct Hit {
 enum Table {
     Small(Box<[u8; 1 << 15]>),
     Medium(Box<[u8; 1 << 17]>),
-    Large(Box<[u8; 1 << 20]>),
+    Large(Box<[u8; 1 << 19]>),
     Huge(Box<[u8; 1 << 22]>),
 }
 
@@ -87,7 +87,7 @@ impl Table {
         match self {
             Table::Small(cells) => (cells.as_mut_slice(), 15),
             Table::Medium(cells) => (cells.as_mut_slice(), 17),
-            Table::Large(cells) => (cells.as_mut_slice(), 20),
+            Table::Large(cells) => (cells.as_mut_slice(), 19),
             Table::Huge(cells) => (cells.as_mut_slice(), 22),
         }
     }
@@ -230,7 +230,7 @@ impl Prefilter {
         match &self.table {
             Table::Small(cells) => self.visit_in::<{ 1 << 15 }, B>(cells, text, from, each),
             Table::Medium(cells) => self.visit_in::<{ 1 << 17 }, B>(cells, text, from, each),
-            Table::Large(cells) => self.visit_in::<{ 1 << 20 }, B>(cells, text, from, each),
+            Table::Large(cells) => self.visit_in::<{ 1 << 19 }, B>(cells, text, from, each),
             Table::Huge(cells) => self.visit_in::<{ 1 << 22 }, B>(cells, text, from, each),
         }
     }

@@ -174,7 +174,7 @@ impl Redactor {
         let need = self.filled + size;
         if need > self.buffer.len() {
             // No copy stays in memory that is given back.
-            let mut larger = Zeroizing::new(vec![0; need + (need / 4).max(2 * CONTEXT)]);
+            let mut larger = Zeroizing::new(vec![0; need + (need / 8).max(2 * CONTEXT)]);
             larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
             self.buffer = larger;
         }

@@ -14,7 +14,7 @@ pub(super) const AFTER: [&[u8]; 2] = [b"hijklmnopqrstuvwxyz0123456", b"YZabcdeMN
 /// Longest header and longest payload that are waited for, in bytes; a longer payload is taken for one.
 const MAX_HEADER: usize = 2048;
 const MAX_PAYLOAD: usize = 8192;
-/// Shortest part, in bytes.
+/// Shortest header and shortest payload, in bytes. Of a signature one byte will do: logs cut long tokens off.
 const MIN_PART: usize = 8;
 
 #[inline]
@@ -44,10 +44,9 @@ pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
         }
         from = end + 1;
     }
-    let (end, certain) = text.skip(from, MIN_PART, |b| Run::Dashed.has(b));
-    match end - from < MIN_PART {
-        false => Verdict::Mask { start, from, run: Run::Dashed },
-        true if certain => Verdict::No,
-        true => Verdict::Wait(start),
+    match text.get(from) {
+        Some(b) if Run::Dashed.has(b) => Verdict::Mask { start, from, run: Run::Dashed },
+        None if !text.end => Verdict::Wait(start),
+        _ => Verdict::No,
     }
 }

@@ -104,6 +104,10 @@ pub(super) fn judge(at: usize, text: &Text<'_>) -> Verdict {
         Err(verdict) => return verdict,
     };
     match opening {
+        // The user of a URL (`https://x-access-token:…@host`), whose password ends before the host.
+        Opening::None if text.slice(at, at + 1) == b":" && is_user(at, text) => {
+            super::url::judge(key_start(at, text), text)
+        }
         Opening::None if matches!(text.get(start), Some(b'|' | b'>')) => {
             below::judge_block(at, start, text)
         }
@@ -335,6 +339,12 @@ pub(super) fn key_start(at: usize, text: &Text<'_>) -> usize {
     let word = text.slice(from, at);
     let in_key = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':');
     at - word.iter().rev().take_while(|b| in_key(b)).count()
+}
+
+/// Whether the name that ends at `at` is that of a user in a URL.
+fn is_user(at: usize, text: &Text<'_>) -> bool {
+    let key = key_start(at, text);
+    key >= 3 && text.slice(key - 3, key) == b"://"
 }
 
 /// Whether the name that ends at `at` is the first thing on its line.

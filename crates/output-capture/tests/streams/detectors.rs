@@ -56,6 +56,10 @@ fn values_beside_names() {
             ("+ mysql --password hunter2 -u me\n", "+ mysql --password * -u me\n"),
             ("tool --api-key 'correct horse' x", "tool --api-key '*' x"),
             ("tool --auth-token  abc123def", "tool --auth-token  *"),
+            (
+                "https://x-access-token:abc123def@host/a/b.git\n",
+                "https://x-access-token:*@host/a/b.git\n",
+            ),
         ],
     );
 }
@@ -132,6 +136,7 @@ fn what_is_no_value_stays() {
             "The password is required. Your secret: keep it safe\n",
             "Authorization: Bearer\n",
             "--password PASSWORD  the password; --token string --secret <the-1st-secret>\n",
+            "see https://example.com/token: abc and https://token:8080/x\n",
             "--token --user1234 --token-file a1b2c3 --password $PASSWORD1 --token abc1 the 1st\n",
             "a token abc123def and -- token abc123def",
         ],
@@ -275,11 +280,13 @@ fn private_keys() {
 
 #[test]
 fn two_parts_are_no_token() {
+    check(Detector::Jwt, &[("eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9.c2ln…", "*…")]);
     untouched(
         Detector::Jwt,
         &[
             "x eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9 y",
             "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9.",
+            "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9. And",
             "eyJhbGciOiJub25lIn0",
             "heyJude",
         ],

@@ -34,36 +34,33 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
-/// What a piece costs beside its bytes.
+/// What a piece counts for beside its bytes: what it costs where it is handed on.
 const COST: usize = 64;
-/// Longest piece, in bytes.
-const MAX_PIECE: usize = 16 * 1024;
+/// Bytes that are added in one go: by so much the memory may be larger than the cap.
+const STEP: usize = 16 * 1024;
 
 /// Pieces in order; the oldest bytes fall out when the rest costs too much.
 #[derive(Debug)]
 pub(crate) struct Pieces {
-    /// With the place at which each begins.
-    queue: VecDeque<(u64, Piece)>,
-    /// Bytes of the first piece that have fallen out.
-    gone: usize,
-    bytes: usize,
+    /// All bytes that are there: in one buffer, since many small ones that one thread allocates and another gives back
+    /// are memory that neither has.
+    bytes: VecDeque<u8>,
+    /// Where each piece begins, and of which stream it is; the first may have begun with bytes that fell out.
+    begins: VecDeque<(u64, Channel)>,
     cap: usize,
     /// Bytes that were ever pushed.
     end: u64,
-    /// The buffer of a piece that fell out, for the next one: what one thread allocates and another gives back is memory
-    /// that neither has.
-    spare: Vec<u8>,
 }
 
 impl Pieces {
     /// Keeps what fits into `cap` bytes of memory, more or less: each piece counts for a little more than its bytes.
     pub(crate) fn new(cap: usize) -> Self {
-        Self { queue: VecDeque::new(), gone: 0, bytes: 0, cap, end: 0, spare: Vec::new() }
+        Self { bytes: VecDeque::new(), begins: VecDeque::new(), cap, end: 0 }
     }
 
     /// The place of the oldest byte that is there.
     pub(crate) fn start(&self) -> u64 {
-        self.end - self.bytes as u64
+        self.end - self.bytes.len() as u64
     }
 
     /// The place after the newest byte.
@@ -72,51 +69,49 @@ impl Pieces {
     }
 
     /// Adds bytes; gives how many bytes and line ends fell out.
-    pub(crate) fn push(&mut self, channel: Channel, mut bytes: &[u8]) -> (u64, u64) {
+    pub(crate) fn push(&mut self, channel: Channel, bytes: &[u8]) -> (u64, u64) {
         let (mut dropped, mut lines) = (0, 0);
-        while !bytes.is_empty() {
-            let piece = self.room(channel);
-            let (now, later) = bytes.split_at(bytes.len().min(MAX_PIECE - piece.len()));
-            piece.extend_from_slice(now);
-            self.bytes += now.len();
-            self.end += now.len() as u64;
-            bytes = later;
+        for bytes in bytes.chunks(STEP) {
+            if self.begins.back().is_none_or(|last| last.1 != channel) {
+                self.begins.push_back((self.end, channel));
+            }
+            self.reserve(bytes.len());
+            self.bytes.extend(bytes);
+            self.end += bytes.len() as u64;
             let (more, more_lines) = self.evict();
             (dropped, lines) = (dropped + more, lines + more_lines);
         }
         (dropped, lines)
     }
 
-    /// The piece to append to.
-    fn room(&mut self, channel: Channel) -> &mut Vec<u8> {
-        let fits = |last: &Piece| last.channel == channel && last.bytes.len() < MAX_PIECE;
-        if !self.queue.back().is_some_and(|(_, last)| fits(last)) {
-            let bytes = std::mem::take(&mut self.spare);
-            self.queue.push_back((self.end, Piece { channel, bytes }));
+    /// Grows by doubling, but hardly over the cap.
+    fn reserve(&mut self, more: usize) {
+        let need = self.bytes.len() + more;
+        if need > self.bytes.capacity() {
+            let target = (self.bytes.capacity() * 2).min(self.cap.saturating_add(STEP)).max(need);
+            self.bytes.reserve_exact(target - self.bytes.len());
         }
-        &mut self.queue.back_mut().expect("because one was pushed just now").1.bytes
     }
 
     fn evict(&mut self) -> (u64, u64) {
         let (mut dropped, mut lines) = (0, 0);
-        while let Some((_, first)) = self.queue.front() {
-            let over = (self.bytes + self.queue.len() * COST).saturating_sub(self.cap);
-            if over == 0 {
-                break;
+        loop {
+            let cost = self.bytes.len() + self.begins.len() * COST;
+            let first = self.begins.get(1).map_or(self.end, |next| next.0) - self.start();
+            let now =
+                cost.saturating_sub(self.cap).min(usize::try_from(first).unwrap_or(usize::MAX));
+            if now == 0 {
+                return (dropped, lines);
             }
-            let left = &first.bytes[self.gone..];
-            let now = over.min(left.len());
-            lines += count_lines(&left[..now]);
+            let (one, two) = self.bytes.as_slices();
+            lines += count_lines(&one[..now.min(one.len())]);
+            lines += count_lines(&two[..now.saturating_sub(one.len())]);
             dropped += now as u64;
-            self.bytes -= now;
-            self.gone += now;
-            if self.gone == first.bytes.len() {
-                self.spare = self.queue.pop_front().map_or_else(Vec::new, |(_, piece)| piece.bytes);
-                self.spare.clear();
-                self.gone = 0;
+            self.bytes.drain(..now);
+            if now as u64 == first {
+                self.begins.pop_front();
             }
         }
-        (dropped, lines)
     }
 
     /// What there is from `place` on, as far as one piece goes.
@@ -124,18 +119,35 @@ impl Pieces {
         if place < self.start() || place >= self.end {
             return None;
         }
-        let (begin, piece) = &self.queue[self.queue.partition_point(|(at, _)| *at <= place) - 1];
-        let skip = usize::try_from(place - begin).expect("because a piece is small");
-        Some((piece.channel, &piece.bytes[skip..]))
+        let next = self.begins.partition_point(|(at, _)| *at <= place);
+        let upto = self.begins.get(next).map_or(self.end, |next| next.0);
+        let within =
+            |place: u64| usize::try_from(place - self.start()).expect("because it is in memory");
+        Some((self.begins[next - 1].1, self.slice(within(place), within(upto))))
+    }
+
+    /// The bytes from `from` to `to`, or the first of them where the buffer is wrapped.
+    fn slice(&self, from: usize, to: usize) -> &[u8] {
+        let (one, two) = self.bytes.as_slices();
+        match from.checked_sub(one.len()) {
+            Some(from) => &two[from..to - one.len()],
+            None => &one[from..to.min(one.len())],
+        }
     }
 
     /// All that is there.
     pub(crate) fn take(&mut self) -> Vec<Piece> {
-        if let Some((_, first)) = self.queue.front_mut() {
-            first.bytes.drain(..self.gone);
+        let mut pieces = Vec::with_capacity(self.begins.len());
+        while let Some((_, channel)) = self.begins.pop_front() {
+            let upto = self.begins.front().map_or(self.end, |next| next.0);
+            let count = usize::try_from(upto - self.start()).expect("because it is in memory");
+            let mut bytes = self.slice(0, count).to_vec();
+            bytes.extend_from_slice(self.slice(bytes.len(), count));
+            self.bytes.drain(..count);
+            pieces.push(Piece { channel, bytes });
         }
-        (self.gone, self.bytes) = (0, 0);
-        self.queue.drain(..).map(|(_, piece)| piece).collect()
+        self.bytes = VecDeque::new();
+        pieces
     }
 }
 

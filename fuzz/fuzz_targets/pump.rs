@@ -286,7 +286,11 @@ fn check(case: &Case, report: &StreamReport, notes: &Notes, watch: Watch, expect
     let dropped = (combined.dropped_bytes, combined.dropped_lines);
     two_ends(case.keep, expect, &one(&combined.head), &one(&combined.tail), dropped);
     let capped = of(&watch.capped);
-    assert!(if expect.len() <= case.keep { capped == expect } else { capped.len() <= case.keep + 80 });
+    assert!(if expect.len() <= case.keep {
+        capped == expect
+    } else {
+        capped.len() <= case.keep + 80
+    });
 
     let failed = report.sink_errors.first().map(|failure| failure.lost_bytes);
     assert_eq!(*watch.taken.lock().expect("no panic") + failed.unwrap_or(0), all);

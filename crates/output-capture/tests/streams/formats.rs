@@ -31,7 +31,7 @@ const TOKENS: &[(Detector, &str)] = &[
     (Detector::Slack, "hooks\\.slack\\.com/services/([A-Za-z0-9_./+=-]{20,})"),
 ];
 
-/// The detectors whose shapes are said here.
+/// The detectors whose shapes are said here. The one of AWS knows names, too.
 pub(crate) fn detectors() -> Vec<Detector> {
     let mut all: Vec<_> = TOKENS.iter().map(|token| token.0).collect();
     all.extend([Detector::Jwt, Detector::Pem]);
@@ -43,18 +43,19 @@ pub(crate) fn bytes_regex(pattern: &str) -> Regex {
     Regex::builder().syntax(syntax).build(pattern).expect("a sound pattern")
 }
 
-/// Every secret of a fixed shape.
-pub(crate) fn shapes(text: &[u8]) -> Vec<(usize, usize)> {
+/// Every secret of a fixed shape that these detectors know.
+pub(crate) fn shapes(text: &[u8], detectors: &[Detector]) -> Vec<(usize, usize)> {
     let at = |place| [jwt(text, place), pem(text, place)].into_iter().flatten();
-    tokens(text).into_iter().chain((0..text.len()).flat_map(at)).collect()
+    tokens(text, detectors).into_iter().chain((0..text.len()).flat_map(at)).collect()
 }
 
 /// Every place at which a token begins, with its end.
-fn tokens(text: &[u8]) -> Vec<(usize, usize)> {
+fn tokens(text: &[u8], detectors: &[Detector]) -> Vec<(usize, usize)> {
     static REGEXES: LazyLock<Vec<Regex>> =
         LazyLock::new(|| TOKENS.iter().map(|token| bytes_regex(token.1)).collect());
     let mut ranges = Vec::new();
-    for regex in REGEXES.iter() {
+    let wanted = |(_, token): &(_, &(Detector, &str))| detectors.contains(&token.0);
+    for (regex, _) in REGEXES.iter().zip(TOKENS).filter(wanted) {
         let mut groups = regex.create_captures();
         let mut from = 0;
         while let Some(at) = regex.find(Input::new(text).range(from..)).map(|found| found.start()) {

@@ -27,7 +27,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [--only unit|user|doc|examples|suite]… [--release] [-- SUITE OPTIONS]
        cargo xtask tidy
        cargo xtask portable
-       cargo xtask bench [--runs N]
+       cargo xtask bench [work|gateway|memory] [--runs N]
        cargo xtask bench redact [MEGABYTES [secrets|worst|end]]
        cargo xtask vm [KERNEL]… [--all] [-- COMMAND [ARG]…]";
 

@@ -26,7 +26,14 @@ fn check_pointers(step: &mut crate::init::wire::Step<'_>) {
     let pointers = room.as_chunks::<8>().0.iter().map(|bytes| usize::from_ne_bytes(*bytes));
     for pointer in pointers.skip(1).filter(|pointer| *pointer != 0) {
         let place = pointer.checked_sub(texts.as_ptr() as usize);
-        let text = place.and_then(|place| texts.get(place..));
-        assert!(text.is_some_and(|text| text.contains(&0)), "a pointer leads to no string");
+        assert!(place.is_some_and(|place| is_string(texts, place)), "a pointer leads to no string");
     }
+}
+
+/// Whether at `place` there is a string with its length before it and a NUL byte behind it.
+fn is_string(texts: &[u8], place: usize) -> bool {
+    let length = place.checked_sub(8).and_then(|at| texts.get(at..place)?.try_into().ok());
+    let length = length.and_then(|bytes| usize::try_from(u64::from_le_bytes(bytes)).ok());
+    let end = length.and_then(|length| place.checked_add(length));
+    end.and_then(|end| texts.get(end)) == Some(&0)
 }

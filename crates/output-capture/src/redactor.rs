@@ -196,7 +196,7 @@ impl Redactor {
             // A hit that begins before `done` begins in what is masked, and makes that mask longer.
             scanner.scan(cursor, &self.buffer, |found| {
                 if found.end > done {
-                    hits.add(found.end - found.longest, found.end);
+                    hits.add(found.start(), found.end);
                 }
             });
         }
@@ -206,7 +206,7 @@ impl Redactor {
     fn first_begun(&self) -> usize {
         let pairs = self.plan.literals.iter().zip(&self.literals);
         let hold = pairs.map(|(scanner, cursor)| scanner.hold(cursor)).max().unwrap_or(0);
-        self.done.min(self.buffer.len() - hold)
+        self.done.min(self.buffer.len().saturating_sub(hold))
     }
 
     fn advance(&mut self, end: bool, out: &mut Vec<u8>) {
@@ -214,9 +214,9 @@ impl Redactor {
         let mut settled = self.buffer.len();
         for (scanner, cursor) in plan.literals.iter().zip(&mut self.literals) {
             let hits = &mut self.hits;
-            scanner
-                .scan(cursor, &self.buffer, |found| hits.add(found.end - found.longest, found.end));
-            settled = settled.min(self.buffer.len() - scanner.hold(cursor));
+            scanner.scan(cursor, &self.buffer, |found| hits.add(found.start(), found.end));
+            // What has begun may have begun before the buffer, in a mask.
+            settled = settled.min(self.buffer.len().saturating_sub(scanner.hold(cursor)));
         }
         settled = settled.min(plan.detection.advance(
             &mut self.detect,

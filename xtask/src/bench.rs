@@ -11,6 +11,8 @@ mod gateway;
 #[cfg(feature = "measure")]
 mod latency;
 #[cfg(feature = "measure")]
+mod memory;
+#[cfg(feature = "measure")]
 mod work;
 
 /// Measures and prints.
@@ -48,6 +50,7 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
 enum Table {
     Latency,
     Flight,
+    Memory,
     Gateway,
     Work,
 }
@@ -66,20 +69,22 @@ pub(crate) fn bench(args: &[String]) -> Result<bool, String> {
     let (tables, rest): (&[Table], _) = match args.split_first() {
         Some((what, rest)) if what == "work" => (&[Table::Work], rest),
         Some((what, rest)) if what == "gateway" => (&[Table::Gateway], rest),
-        _ => (&[Table::Latency, Table::Flight, Table::Gateway], args),
+        Some((what, rest)) if what == "memory" => (&[Table::Memory], rest),
+        _ => (&[Table::Latency, Table::Flight, Table::Memory, Table::Gateway], args),
     };
     let runs = match rest {
         [] => None,
         [flag, runs] if flag == "--runs" => {
             Some(runs.parse().map_err(|error| format!("--runs: {error}"))?)
         }
-        _ => return Err("usage: cargo xtask bench [work|gateway] [--runs N]".to_owned()),
+        _ => return Err("usage: cargo xtask bench [work|gateway|memory] [--runs N]".to_owned()),
     };
     let directory = std::env::temp_dir().join(format!("ringfence-bench-{}", std::process::id()));
     std::fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let measured = tables.iter().try_for_each(|table| match table {
         Table::Latency => latency::measure(runs.unwrap_or(300), &directory),
         Table::Flight => flight::measure(runs.unwrap_or(300), &directory),
+        Table::Memory => memory::measure(runs.unwrap_or(200), &directory),
         Table::Gateway => gateway::measure(runs.unwrap_or(9), &directory),
         Table::Work => work::measure(runs.unwrap_or(15), &directory),
     });

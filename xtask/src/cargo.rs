@@ -1,6 +1,6 @@
 //! Running cargo, and where it puts things.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -14,6 +14,11 @@ pub(crate) fn root() -> PathBuf {
 /// The same cargo that runs this, in the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    at_root(program)
+}
+
+/// A program in the root of the workspace, such as a cargo of another toolchain.
+pub(crate) fn at_root(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     // Settings of the package that is running now are none of the others'.

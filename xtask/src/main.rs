@@ -1,8 +1,8 @@
 //! The project's chores, run as `cargo xtask …`.
 //!
 //! `test` runs all tests and says what it could not run. `tidy` checks what no compiler checks: which crate may use
-//! which, that files tell what they are for, that licences fit. `portable` checks the types for macOS. `bench` measures against a plain spawn. `vm` runs
-//! tests, or a command, on other kernels.
+//! which, that files tell what they are for, that licences fit. `portable` checks the types for macOS. `bench` measures against a plain spawn. `fuzz` runs
+//! the fuzz targets. `vm` runs tests, or a command, on other kernels.
 //!
 //! Deliberately not here: anything that `cargo` does by itself. `.ci/run` calls both.
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@
 mod bench;
 mod bench_redact;
 mod cargo;
+mod fuzz;
 mod portable;
 mod shells;
 mod test;
@@ -27,8 +28,9 @@ const USAGE: &str = "\
 usage: cargo xtask test [--only unit|user|doc|examples|suite]… [--release] [-- SUITE OPTIONS]
        cargo xtask tidy
        cargo xtask portable
-       cargo xtask bench [--runs N]
+       cargo xtask bench [work|gateway|memory] [--runs N]
        cargo xtask bench redact [MEGABYTES [secrets|worst|end]]
+       cargo xtask fuzz [TARGET]… [--seconds N]
        cargo xtask vm [KERNEL]… [--all] [-- COMMAND [ARG]…]";
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
             bench_redact::bench_redact(&rest[1..]).map(failure)
         }
         "bench" => bench::bench(rest).map(failure),
+        "fuzz" => fuzz::fuzz(rest).map(failure),
         "vm" => vm::vm(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -111,6 +111,10 @@ fn pipe(stream: Stream) -> Result<(PipeReader, OwnedFd), RunError> {
     let (reader, writer) =
         io::pipe().map_err(|source| RunError::Pipe { stream: stream.as_str(), source })?;
     enlarge(&reader);
+    // A command can open its own pipe for reading and take back what the pump is about to read; a
+    // pump that waits in a read is not stopped.
+    rustix::io::ioctl_fionbio(&reader, true)
+        .map_err(|errno| RunError::Descriptors(errno.into()))?;
     Ok((reader, writer.into()))
 }
 
@@ -285,5 +289,17 @@ impl Observer for Watcher {
                 program: None,
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_of_an_empty_pipe_does_not_wait() {
+        let (mut reader, _writer) = pipe(Stream::Stdout).expect("there are descriptors");
+        let read = reader.read(&mut [0; 8]).expect_err("because nothing is there");
+        assert_eq!(read.kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -102,8 +102,12 @@ fn add_trimmed(value: &[u8], trim: bool, values: &mut Needles) {
 }
 
 fn with_line_end(value: &[u8], end: &[u8]) -> Zeroizing<Vec<u8>> {
-    let lines = value.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    Zeroizing::new(lines.collect::<Vec<_>>().join(end))
+    let mut lines: Vec<_> = value.split(|&b| b == b'\n').collect();
+    // A carriage return after the last line feed ends no line.
+    if let Some((_, ended)) = lines.split_last_mut() {
+        ended.iter_mut().for_each(|line| *line = line.strip_suffix(b"\r").unwrap_or(line));
+    }
+    Zeroizing::new(lines.join(end))
 }
 
 fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
@@ -166,6 +170,13 @@ mod tests {
         check("ab\r\ncd", with(Multiline::Crlf), &["ab\ncd", "ab\r\ncd"]);
         let lines = ["{\n  line-one\n}", "{\r\n  line-one\r\n}"];
         check(lines[0], with(Multiline::Lines), &["  line-one", "line-one", lines[0], lines[1]]);
+    }
+
+    #[test]
+    fn a_return_after_the_last_line_end_belongs_to_the_value() {
+        let exact = RedactionOptions { multiline: Multiline::Crlf, trim: false, ..plain() };
+        check("ab\ncd\r", exact.clone(), &["ab\ncd\r", "ab\r\ncd\r"]);
+        check("ab\r\n\r", exact, &["ab\n\r", "ab\r\n\r"]);
     }
 
     #[test]

@@ -62,6 +62,10 @@ impl Observer for () {}
 ///
 /// Each piece is masked, kept as far as the cap allows, and handed to all sinks before the next is read. A panic in a
 /// sink, in the observer or in masking does not end the reading and does not leave this function.
+///
+/// # Caveats
+/// A reader from which somebody else can read, too, should be non-blocking: what is taken between the look and the read
+/// would leave this waiting, and no stop ends that. A command can open a pipe it writes to for reading.
 pub fn pump(
     reader: impl AsFd + Read,
     stop: &StopToken,

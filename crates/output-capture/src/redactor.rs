@@ -241,7 +241,7 @@ impl Redactor {
             // A hit that begins before `done` begins in what is masked, and makes that mask longer.
             scanner.scan(cursor, &self.buffer[..self.filled], |found| {
                 if found.end > done {
-                    hits.add(found.end - found.longest, found.end);
+                    hits.add(found.start(), found.end);
                 }
             });
         }
@@ -251,7 +251,7 @@ impl Redactor {
     fn first_begun(&self) -> usize {
         let pairs = self.plan.literals.iter().zip(&self.literals);
         let hold = pairs.map(|(scanner, cursor)| scanner.hold(cursor)).max().unwrap_or(0);
-        self.done.min(self.filled - hold)
+        self.done.min(self.filled.saturating_sub(hold))
     }
 
     /// Looks at `count` more bytes, which are in the room; gives the place before which nothing more will be masked.
@@ -271,8 +271,9 @@ impl Redactor {
         let (buffer, hits) = (&self.buffer[..self.filled], &mut self.hits);
         let mut settled = buffer.len();
         for (scanner, cursor) in self.plan.literals.iter().zip(&mut self.literals) {
-            scanner.scan(cursor, buffer, |found| hits.add(found.end - found.longest, found.end));
-            settled = settled.min(buffer.len() - scanner.hold(cursor));
+            scanner.scan(cursor, buffer, |found| hits.add(found.start(), found.end));
+            // What has begun may have begun before the buffer, in a mask.
+            settled = settled.min(buffer.len().saturating_sub(scanner.hold(cursor)));
         }
         settled.min(self.plan.detection.advance(&mut self.detect, buffer, end, hits))
     }

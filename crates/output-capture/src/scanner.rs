@@ -31,6 +31,13 @@ pub(crate) struct Found {
     pub(crate) longest: usize,
 }
 
+impl Found {
+    /// Where it begins. What began before the buffer began in a mask, which it makes longer.
+    pub(crate) fn start(self) -> usize {
+        self.end.saturating_sub(self.longest)
+    }
+}
+
 impl Scanner {
     /// Looks for `needles`; `None` when there are none.
     pub(crate) fn new(needles: &[Needle<'_>], fold: bool) -> Option<Self> {
@@ -60,6 +67,8 @@ impl Scanner {
         found: &mut impl FnMut(usize, &State),
     ) {
         let tail = buffer.len().saturating_sub(filter.blind());
+        // What has begun may be longer than what is there of the past; the automaton alone knows of it.
+        self.run(cursor, buffer, cursor.at, true, found);
         while cursor.at < tail {
             let begun = self.automaton.state(cursor.state).depth as usize;
             // One byte earlier than anything may have begun: some needles are known by the byte before them. It still

@@ -1,11 +1,12 @@
 //! Real runs, taken hold of while they go on: secrets that come late, viewers, terminals.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{Bench, PATIENCE, finish, in_time, modes, start, text, until_printed};
 use ringfence_executor::{Kept, RunRequest, Stdin};
-use ringfence_output_capture::{Channel, Secret, Seen, Since};
+use ringfence_output_capture::{CallbackSink, Channel, Secret, Seen, Since};
 use ringfence_sandbox::TerminalSize;
 
 /// A pipe in the workspace that a command waits at with `read -r word < go`.
@@ -43,6 +44,42 @@ async fn a_secret_that_comes_late_is_masked_from_then_on() {
         let next = bench.run("echo hunter2-prod").await;
         assert_eq!(text(&next.stdout.kept), "hunter2-prod\n");
     }
+}
+
+#[tokio::test]
+async fn secrets_that_come_in_the_middle_of_output_do_not_show_again() {
+    const WORDS: [&str; 3] = ["alpha-secret", "beta-secret", "gamma-secret"];
+    for mode in modes() {
+        let bench = Bench::new(mode);
+        let line = WORDS.join(" ");
+        let script = format!("while ! test -e stop; do echo {line}; done");
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&printed);
+        let sink = CallbackSink::new(move |bytes: &[u8]| {
+            into.lock().expect("because nobody panics").extend_from_slice(bytes);
+        });
+        let mut run = start(RunRequest { stdout: vec![Box::new(sink)], ..bench.shell(&script) });
+        // The lines as they look when none of the words is known, one, two, all.
+        let looks: Vec<_> = (0..=WORDS.len()).map(|known| masked(&WORDS, known)).collect();
+        until_printed(&mut run, &looks[0]).await;
+        for (known, word) in (1..).zip(WORDS) {
+            assert_eq!(run.redact(&Secret::new(word)), None);
+            until_printed(&mut run, &looks[known]).await;
+        }
+        std::fs::write(bench.path().join("stop"), "").expect("because the workspace is ours");
+        let outcome = in_time(run.wait()).await.expect("because the run is set up");
+        let printed = printed.lock().expect("because nobody panics");
+        let printed = std::str::from_utf8(&printed).expect("because only text was printed");
+        let known = printed.lines().map(|line| looks.iter().position(|look| look == line));
+        let known: Vec<_> = known.map(|known| known.expect("because a line is whole")).collect();
+        assert!(known.is_sorted() && known.contains(&3), "{mode:?}");
+        assert_eq!(outcome.stdout.redactions, known.iter().sum::<usize>() as u64);
+    }
+}
+
+fn masked(words: &[&str], known: usize) -> String {
+    let look = |(number, word)| if number < known { "[REDACTED]" } else { word };
+    words.iter().copied().enumerate().map(look).collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test]

@@ -9,3 +9,4 @@ mod output;
 mod refusal;
 mod status;
 mod support;
+mod viewers;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{Bench, Lifeline, all_events, finish, in_time, modes, start, text};
 use ringfence_executor::{Capture, EventKind, Kept, OutputEvents, Stream};
-use ringfence_output_capture::{CallbackSink, FileSink};
+use ringfence_output_capture::{CallbackSink, FileSink, Sink};
 use ringfence_resource_limits::LimitedResource;
 
 #[tokio::test]
@@ -100,21 +100,44 @@ async fn output_that_is_only_counted_is_not_kept() {
     }
 }
 
+/// Takes two writes; at the third it fails or panics.
+struct Faulty {
+    panics: bool,
+    writes: u32,
+    taken: Arc<Mutex<u64>>,
+}
+
+impl Sink for Faulty {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writes += 1;
+        if self.writes > 2 {
+            assert!(!self.panics, "made to");
+            return Err(std::io::Error::other("no more"));
+        }
+        *self.taken.lock().expect("because nobody panics there") += bytes.len() as u64;
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn a_sink_that_fails_is_told_of_and_the_run_goes_on() {
-    struct Broken;
-    impl ringfence_output_capture::Sink for Broken {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<()> {
-            Err(std::io::ErrorKind::StorageFull.into())
-        }
-    }
     for mode in modes() {
-        let bench = Bench::new(mode);
-        let mut request = bench.shell("echo one; echo two");
-        request.stdout = vec![Box::new(Broken)];
-        let outcome = finish(request).await;
-        assert_eq!(text(&outcome.stdout.kept), "one\ntwo\n", "{mode:?}");
-        assert_eq!(outcome.warnings.len(), 1, "{:?}", outcome.warnings);
+        let check = async |panics: bool, error: &str| {
+            let bench = Bench::new(mode);
+            let mut request = bench.shell("yes | head -c 5000000; echo over >&2");
+            let taken = Arc::new(Mutex::new(0));
+            request.stdout = vec![Box::new(Faulty { panics, writes: 0, taken: taken.clone() })];
+            let outcome = finish(request).await;
+            assert_eq!((outcome.exit_code, text(&outcome.stderr.kept)), (Some(0), "over\n"));
+            assert_eq!(outcome.stdout.bytes, 5_000_000, "{mode:?}");
+            let taken = *taken.lock().expect("because nobody panics there");
+            let lost = 5_000_000 - taken;
+            let expect = format!("stdout to sink: {error}, {lost} bytes lost");
+            assert!(taken > 0 && lost > 0, "{taken}");
+            assert_eq!(outcome.warnings, [expect], "{mode:?}");
+        };
+        check(false, "no more").await;
+        check(true, "it panicked").await;
     }
 }
 

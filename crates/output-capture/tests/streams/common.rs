@@ -62,7 +62,9 @@ pub(crate) fn occurrences(secrets: &[Vec<u8>], text: &[u8], fold: bool) -> Vec<(
     let mut ranges = Vec::new();
     for secret in secrets.iter().filter(blank) {
         for (at, window) in text.windows(secret.len()).enumerate() {
-            if window == secret.as_slice() || (fold && window.eq_ignore_ascii_case(secret)) {
+            // Most windows differ in their first byte, and there are very many.
+            let first = window[0] == secret[0] || fold;
+            if first && (window == secret || (fold && window.eq_ignore_ascii_case(secret))) {
                 ranges.push((at, at + secret.len()));
             }
         }
@@ -71,7 +73,20 @@ pub(crate) fn occurrences(secrets: &[Vec<u8>], text: &[u8], fold: bool) -> Vec<(
 }
 
 /// `text` with the ranges replaced.
-pub(crate) fn mask_ranges(text: &[u8], mut ranges: Vec<(usize, usize)>) -> Vec<u8> {
+pub(crate) fn mask_ranges(text: &[u8], ranges: Vec<(usize, usize)>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut done = 0;
+    for (start, end) in join_ranges(ranges) {
+        out.extend_from_slice(&text[done..start]);
+        out.push(b'*');
+        done = end;
+    }
+    out.extend_from_slice(&text[done..]);
+    out
+}
+
+/// In order, and those that share a byte as one.
+pub(crate) fn join_ranges(mut ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
     ranges.sort_unstable();
     let mut joined: Vec<(usize, usize)> = Vec::new();
     for (start, end) in ranges {
@@ -80,15 +95,7 @@ pub(crate) fn mask_ranges(text: &[u8], mut ranges: Vec<(usize, usize)>) -> Vec<u
             _ => joined.push((start, end)),
         }
     }
-    let mut out = Vec::new();
-    let mut done = 0;
-    for (start, end) in joined {
-        out.extend_from_slice(&text[done..start]);
-        out.push(b'*');
-        done = end;
-    }
-    out.extend_from_slice(&text[done..]);
-    out
+    joined
 }
 
 /// A small generator of numbers, the same on every machine.

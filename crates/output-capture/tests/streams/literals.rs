@@ -91,6 +91,46 @@ fn memory_is_that_of_the_longest_secret() {
     }
 }
 
+/// After much text, read up to each of these places after its beginning, a secret must come out whole.
+fn check_long(secrets: &[usize], reads: &[usize]) {
+    let all = crate::common::Random(7).bytes(5000, b"0123456789abcdef");
+    let secrets: Vec<_> = secrets.iter().map(|&length| all[..length].to_vec()).collect();
+    let text =
+        [&[b'.'; 20_000][..], &all, b" and more, some of which is long enough to be looked at"]
+            .concat();
+    let mut pieces = Vec::new();
+    let mut done = 0;
+    for read in reads {
+        pieces.push(&text[done..20_000 + read]);
+        done = 20_000 + read;
+    }
+    pieces.push(&text[done..]);
+    let redaction = Redaction::compile(secrets.iter().cloned().map(Secret::new), &plain()).0;
+    let expect = show(&reference(&secrets, &text, false));
+    assert_eq!(show(&run(&redaction, &pieces)), expect, "{reads:?}");
+    let live = LiveRedaction::of(redaction);
+    let (mut stream, mut out) = (live.stream(), Vec::new());
+    pieces.iter().for_each(|piece| stream.push(piece, &mut out));
+    stream.finish(&mut out);
+    assert_eq!(show(&out), expect, "{reads:?}, live");
+}
+
+#[test]
+fn a_secret_longer_than_what_is_kept_of_the_past_ends_with_a_read() {
+    check_long(&[257], &[257]);
+    check_long(&[300], &[300, 301]);
+    check_long(&[5000], &[4999, 5000]);
+    check_long(&[255, 256, 257, 258], &[255, 256, 257, 258]);
+}
+
+#[test]
+fn a_secret_goes_on_after_a_mask_that_is_longer_than_what_is_kept_of_the_past() {
+    check_long(&[300, 600], &[300, 500]);
+    check_long(&[300, 600], &[300, 600]);
+    check_long(&[300, 301], &[300, 301]);
+    check_long(&[400, 2000, 5000], &[400, 1000, 2000, 4000]);
+}
+
 fn letters() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(b"aabbcAB".to_vec()), 0..60)
 }

@@ -2,6 +2,7 @@
 
 mod common;
 mod detectors;
+mod formats;
 mod literals;
 mod ordinary;
 mod pump;

@@ -5,7 +5,7 @@ use ringfence_output_capture::{
     Activity, CallbackSink, CappedSink, FdSink, FileSink, Kept, Observer, PumpOptions, Redaction,
     RedactionOptions, Secret, Sink, SinkFailure, StopToken, StreamReport, pump,
 };
-use std::io::{self, PipeReader, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -304,7 +304,7 @@ fn a_full_pipe_that_does_not_block_is_waited_for() {
     let mut sink = FdSink::new("pipe", to);
     let reading = thread::spawn(move || {
         let mut all = Vec::new();
-        io::Read::read_to_end(&mut from, &mut all).expect("read");
+        from.read_to_end(&mut all).expect("read");
         all.len()
     });
     sink.write(&[b'x'; 1_000_000]).expect("written");
@@ -393,6 +393,35 @@ fn the_end_is_waited_for_in_the_grace() {
     drop(writer);
     let report = pumping.join().expect("the pump returns");
     assert_eq!((report.held_open, report.held_by.len(), report.bytes), (false, 0, 4));
+}
+
+/// A reader from which somebody else has taken everything when it comes to read.
+struct Robbed(PipeReader);
+
+impl Read for &Robbed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while (&self.0).read(&mut [0; 4096]).is_ok_and(|taken| taken > 0) {}
+        (&self.0).read(buffer)
+    }
+}
+
+impl std::os::fd::AsFd for &Robbed {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn who_takes_what_was_to_be_read_does_not_hold_up_the_result() {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    assert!(nix_flags(&reader), "the pipe is non-blocking now");
+    put(&mut writer, b"taken");
+    let stop = StopToken::with_grace(Duration::ZERO).expect("a token");
+    stop.stop();
+    let redactor = Redaction::none().stream();
+    let report = pump(&Robbed(reader), &stop, redactor, options(9), Vec::new(), ());
+    assert_eq!((report.bytes, report.held_open, report.read_error), (0, true, None));
+    drop(writer);
 }
 
 #[test]

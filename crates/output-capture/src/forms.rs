@@ -79,7 +79,9 @@ fn add_value(value: &[u8], options: &RedactionOptions, needles: &mut Needles) {
     if options.multiline == Multiline::Lines {
         for line in value.split(|&b| b == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.trim_ascii().len() >= MIN_DERIVED {
+            let trimmed = line.trim_ascii();
+            let counted = if options.trim { trimmed } else { line };
+            if counted.len() >= MIN_DERIVED && !trimmed.is_empty() {
                 add_trimmed(line, options.trim, &mut values);
             }
         }
@@ -101,9 +103,12 @@ fn add_trimmed(value: &[u8], trim: bool, values: &mut Needles) {
     }
 }
 
+/// A CR belongs to a line end only where an LF follows: that of the last line stays.
 fn with_line_end(value: &[u8], end: &[u8]) -> Zeroizing<Vec<u8>> {
-    let lines = value.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    Zeroizing::new(lines.collect::<Vec<_>>().join(end))
+    let mut lines: Vec<&[u8]> = value.split(|&b| b == b'\n').collect();
+    let last = lines.pop().unwrap_or_default();
+    let lines = lines.into_iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    Zeroizing::new(lines.chain([last]).collect::<Vec<_>>().join(end))
 }
 
 fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
@@ -164,8 +169,16 @@ mod tests {
         check("ab\ncd", with(Multiline::Exact), &["ab\ncd"]);
         check("ab\ncd", with(Multiline::Crlf), &["ab\ncd", "ab\r\ncd"]);
         check("ab\r\ncd", with(Multiline::Crlf), &["ab\ncd", "ab\r\ncd"]);
+        let untrimmed = RedactionOptions { trim: false, ..with(Multiline::Crlf) };
+        check("ab\ncd\r", untrimmed, &["ab\ncd\r", "ab\r\ncd\r"]);
         let lines = ["{\n  line-one\n}", "{\r\n  line-one\r\n}"];
         check(lines[0], with(Multiline::Lines), &["  line-one", "line-one", lines[0], lines[1]]);
+        let untrimmed = RedactionOptions { trim: false, ..with(Multiline::Lines) };
+        check(
+            "k\n  123456\n        ",
+            untrimmed,
+            &["  123456", "k\n  123456\n        ", "k\r\n  123456\r\n        "],
+        );
     }
 
     #[test]

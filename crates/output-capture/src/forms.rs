@@ -5,6 +5,8 @@
 //! [`MIN_FORM`] would hit by chance, so it is left out.
 
 mod base64;
+mod json;
+mod shell;
 mod text;
 
 use crate::options::{Encoding, Multiline, RedactionOptions, RedactionWarning};
@@ -122,8 +124,8 @@ fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
         Encoding::Base64 => base64::forms(value, &mut add),
         Encoding::Hex => text::hex(value, &mut add),
         Encoding::Url => text::url(value, &mut add),
-        Encoding::Json => text::json(value, &mut add),
-        Encoding::Shell => text::shell(value, &mut add),
+        Encoding::Json => json::forms(value, &mut add),
+        Encoding::Shell => shell::forms(value, &mut add),
     }
 }
 

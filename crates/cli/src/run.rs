@@ -10,6 +10,7 @@ use crate::args::RunArgs;
 use crate::events::EventLog;
 use crate::exit::Status;
 use crate::failure::Failure;
+use crate::files;
 use crate::message::{self, Level};
 use crate::refusals;
 use crate::request;
@@ -32,19 +33,19 @@ use tokio::time::Instant;
 
 /// Runs the command.
 pub(crate) fn run(args: RunArgs) -> Status {
-    let mut log = match EventLog::create(args.streams.events.as_deref()) {
-        Ok(log) => log,
-        Err(failure) => return failure.report(),
+    let log =
+        files::apart(&args.streams).and_then(|()| EventLog::create(args.streams.events.as_deref()));
+    let (mut log, done) = match log {
+        Ok(mut log) => {
+            let done = started(&args, &mut log);
+            (log, done)
+        }
+        Err(failure) => (EventLog::none(), Err(failure)),
     };
-    let status = match started(&args, &mut log) {
-        Ok(status) => status,
-        Err(failure) => no_run(&args, &failure, &mut log),
-    };
+    let status = done.unwrap_or_else(|failure| no_run(&args, &failure, &mut log));
     ringfence::workspace::release();
-    match log.into_failure() {
-        Some(failure) => failure.report(),
-        None => status,
-    }
+    log.tell_failure(args.level());
+    status
 }
 
 fn started(args: &RunArgs, log: &mut EventLog) -> Result<Status, Failure> {
@@ -202,7 +203,12 @@ fn finished(args: &RunArgs, outcome: &Outcome, ended_by: Option<i32>) -> Result<
             message::note(
                 level,
                 &format!(
-                    "{changes} changes are kept: see `ringfence diff {run}`, then `apply` or `discard`"
+                    "{} kept: see `ringfence diff {run}`, then `apply` or `discard`",
+                    if changes == 1 {
+                        "1 change is".to_owned()
+                    } else {
+                        format!("{changes} changes are")
+                    }
                 ),
             );
         }

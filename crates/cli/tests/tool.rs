@@ -157,6 +157,19 @@ fn events_that_cannot_be_written_are_told_of_and_the_status_stands() {
 }
 
 #[test]
+fn a_reader_that_never_reads_does_not_hold_up_a_run_that_was_ended() {
+    let place = Place::with_config(None);
+    let mut command = place.command(&["run", "--timeout", "200ms", "--grace", "0s", "-c", "yes"]);
+    // Both streams in one pipe, which is full: the messages at the end find no room either.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    command.stderr(writer.try_clone().expect("a descriptor")).stdout(writer);
+    let status = command.status().expect("ringfence starts");
+    drop(command);
+    drop(reader);
+    assert_eq!(status.code(), Some(124));
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::with_config(None);
     let (reader, writer) = std::io::pipe().expect("a pipe");

@@ -14,7 +14,8 @@ pub struct RedactionOptions {
     pub mask: Vec<u8>,
     /// Whether `A` to `Z` equal `a` to `z` in secrets. ASCII only, on purpose. Default: false.
     pub case_insensitive: bool,
-    /// Bytes a secret must have to be masked; a shorter one is warned of. Default: 4.
+    /// Bytes a secret must have to be masked, white space around it not counted when `trim` is on; a shorter one is
+    /// warned of. Default: 4.
     pub min_length: usize,
     /// Whether a secret is looked for without the white space around it too. Default: true.
     pub trim: bool,
@@ -55,7 +56,8 @@ pub enum Multiline {
     /// Its line ends count as LF and as CR LF (a terminal turns the one into the other).
     #[default]
     Crlf,
-    /// As `Crlf`, and each line of 8 bytes or more is a secret of its own (diffs, indented output).
+    /// As `Crlf`, and each line of 8 bytes or more is a secret of its own (diffs, indented output). White space around
+    /// a line counts when [`RedactionOptions::trim`] is off.
     Lines,
 }
 

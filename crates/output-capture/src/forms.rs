@@ -27,6 +27,13 @@ pub(crate) type Needles = BTreeSet<Form>;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Form(Vec<u8>);
 
+impl Form {
+    /// Looks for these bytes.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl Deref for Form {
     type Target = [u8];
 

@@ -9,6 +9,8 @@ use std::process::{Command, Output};
 
 struct Place {
     dir: tempfile::TempDir,
+    /// Where runs keep what outlives them.
+    state: tempfile::TempDir,
 }
 
 impl Place {
@@ -18,7 +20,7 @@ impl Place {
         if let Some(text) = config {
             fs::write(dir.path().join("ringfence.toml"), text).expect("a file");
         }
-        Place { dir }
+        Place { dir, state: tempfile::tempdir().expect("a temporary directory") }
     }
 
     fn path(&self) -> &Path {
@@ -31,6 +33,7 @@ impl Place {
             .args(words)
             .current_dir(self.path())
             .env("HOME", "/nonexistent")
+            .env("XDG_STATE_HOME", self.state.path())
             .env_remove("XDG_CONFIG_HOME");
         command
     }

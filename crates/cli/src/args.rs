@@ -7,7 +7,7 @@ mod profile;
 mod run;
 
 pub(crate) use profile::ProfileArgs;
-pub(crate) use run::{RunArgs, SecretArgs, StdinArg};
+pub(crate) use run::{RunArgs, SecretArgs, StdinArg, StreamArgs};
 
 use clap::{Args, Parser, Subcommand as ClapSubcommand};
 use clap_complete::Shell;

@@ -2,6 +2,8 @@
 
 use crate::exit::Status;
 use crate::message;
+use crate::signals::SIGPIPE;
+use ringfence::output_capture::transcript::ReadError;
 use std::io;
 use std::path::PathBuf;
 
@@ -23,12 +25,15 @@ pub(crate) enum Failure {
     /// A file that a flag names cannot be opened.
     #[error("{flag} {}: failed to open the file", path.display())]
     Open { flag: &'static str, path: PathBuf, source: io::Error },
+    /// One file is named for two things.
+    #[error("{first} and {second} name the same file: {}", path.display())]
+    SameFile { first: &'static str, second: &'static str, path: PathBuf },
     /// A file cannot be written.
     #[error("failed to write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     /// A transcript that cannot be played.
     #[error("{}", path.display())]
-    Transcript { path: PathBuf, source: ringfence::output_capture::transcript::ReadError },
+    Transcript { path: PathBuf, source: ReadError },
     /// This process's terminal cannot be set.
     #[error("failed to set the terminal of standard input")]
     Terminal(#[source] io::Error),
@@ -74,14 +79,44 @@ impl Failure {
             Failure::Exists { .. } => Some("remove it first, or add `--force`".into()),
             Failure::VariableName => Some("write `-e KEY` or `-e KEY=VALUE`".into()),
             Failure::Denied { hint, .. } => hint.clone(),
+            Failure::SameFile { first: "--stdin", .. } => {
+                Some("it would be emptied before it is read: give another file".into())
+            }
+            Failure::SameFile { first: "--stdout", second: "--stderr", .. } => Some(
+                "for both streams in one file, in their order, add `2>&1` to the command line"
+                    .into(),
+            ),
+            Failure::SameFile { .. } => Some("give each a file of its own".into()),
+            Failure::Open { flag, source, .. } => open_hint(flag, source.kind()),
+            Failure::Transcript { source: ReadError::NotATranscript, .. } => Some(
+                "`replay` plays what `run --transcript` writes, and asciicasts of versions 2 and 3"
+                    .into(),
+            ),
             Failure::NotFull => Some("the rows above say how to get each".into()),
             _ => None,
         }
     }
 
-    /// Says it on standard error.
+    /// Says it on standard error; but that a reader of standard output has gone away is no news to who sent it away.
     pub(crate) fn report(&self) -> Status {
+        if matches!(self, Failure::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return Status::of_signal(SIGPIPE);
+        }
         message::failure(&message::with_causes(self), self.hint().as_deref());
         Status::REFUSED
     }
+}
+
+/// What to do about a file that `flag` names and that cannot be opened.
+fn open_hint(flag: &str, kind: io::ErrorKind) -> Option<String> {
+    let reads = matches!(flag, "--redact-file" | "replay");
+    let hint = match kind {
+        io::ErrorKind::NotFound if reads => "give a file that is there",
+        io::ErrorKind::NotFound => "make its directory first",
+        io::ErrorKind::PermissionDenied if reads => "give a file that you may read",
+        io::ErrorKind::PermissionDenied => "give a file that you may write",
+        io::ErrorKind::IsADirectory => "give a file, not a directory",
+        _ => return None,
+    };
+    Some(hint.into())
 }

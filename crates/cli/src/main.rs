@@ -17,6 +17,7 @@ mod events;
 mod exit;
 mod explain;
 mod failure;
+mod files;
 mod generate;
 mod init;
 mod message;

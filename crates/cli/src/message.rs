@@ -3,6 +3,7 @@
 //! Every line begins with the program's name, so that it can be told from the command's. A failure to print is ignored: there is
 //! nowhere left to say so, and the exit status stands.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::error::Error;
 use std::io::{self, Write};
 
@@ -62,7 +63,15 @@ fn say(message: &str) {
     write_line(&format!("ringfence: {message}"));
 }
 
+/// Longest wait for a reader of standard error that does not read, in seconds.
+const PATIENCE: i64 = 1;
+
 fn write_line(line: &str) {
+    let error = io::stderr();
+    let patience = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    if poll(&mut [PollFd::new(&error, PollFlags::OUT)], Some(&patience)) == Ok(0) {
+        return;
+    }
     // One write, so that lines of several processes on one terminal do not mix.
     drop(io::stderr().lock().write_all(format!("{line}\n").as_bytes()));
 }

@@ -10,14 +10,16 @@ use crate::args::RunArgs;
 use crate::events::EventLog;
 use crate::exit::Status;
 use crate::failure::Failure;
+use crate::files;
 use crate::message::{self, Level};
 use crate::refusals;
 use crate::request;
 use crate::signals::{SIGPIPE, Signals, Told};
-use crate::streams::Destinations;
+use crate::streams::{Destinations, Readers};
 use crate::terminal::{self, RawMode};
 use crate::transcript::Recording;
 use ringfence::executor::Reason;
+use ringfence::output_capture::StopToken;
 use ringfence::policy::ReasonCode;
 use ringfence::{
     Capture, Event, EventKind, Outcome, OutcomeKind, OutputEvents, RunBuilder, Runner, Running,
@@ -32,33 +34,42 @@ use tokio::time::Instant;
 
 /// Runs the command.
 pub(crate) fn run(args: RunArgs) -> Status {
-    let mut log = match EventLog::create(args.streams.events.as_deref()) {
-        Ok(log) => log,
-        Err(failure) => return failure.report(),
+    let log =
+        files::apart(&args.streams).and_then(|()| EventLog::create(args.streams.events.as_deref()));
+    let (mut log, done) = match log {
+        Ok(mut log) => {
+            let done = started(&args, &mut log);
+            (log, done)
+        }
+        Err(failure) => (EventLog::none(), Err(failure)),
     };
-    let status = match started(&args, &mut log) {
-        Ok(status) => status,
-        Err(failure) => no_run(&args, &failure, &mut log),
-    };
+    let status = done.unwrap_or_else(|failure| no_run(&args, &failure, &mut log));
     ringfence::workspace::release();
-    match log.into_failure() {
-        Some(failure) => failure.report(),
-        None => status,
-    }
+    log.tell_failure(args.level());
+    status
 }
 
 fn started(args: &RunArgs, log: &mut EventLog) -> Result<Status, Failure> {
     let runner = request::runner(&args.place)?;
-    let closed = Arc::new(Notify::new());
-    let (builder, grace, recording) = builder(args, &runner, &closed)?;
+    let given_up = StopToken::new().map_err(Failure::Runtime)?;
+    let readers = Readers { gone: Arc::new(Notify::new()), given_up };
+    let (builder, grace, recording) = builder(args, &runner, &readers)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     runtime.block_on(async {
         let signals = Signals::listen(args.streams.tty).map_err(Failure::Runtime)?;
         let raw = raw_mode(args)?;
         let running = builder.spawn().await?;
-        let (patience, ended_by) = (None, None);
-        let mut watch =
-            Watch { running, signals, closed, grace, patience, ended_by, raw, recording };
+        let mut watch = Watch {
+            running,
+            signals,
+            readers,
+            grace,
+            patience: None,
+            last_word: None,
+            ended_by: None,
+            raw,
+            recording,
+        };
         watch.until_finished(log).await;
         let Watch { running, ended_by, raw, recording, .. } = watch;
         let outcome = running.wait().await;
@@ -80,7 +91,7 @@ fn raw_mode(args: &RunArgs) -> Result<Option<RawMode>, Failure> {
 fn builder(
     args: &RunArgs,
     runner: &Runner,
-    closed: &Arc<Notify>,
+    readers: &Readers,
 ) -> Result<(RunBuilder, Duration, Recording), Failure> {
     let builder = request::command(runner, &args.command).unwrap_or_else(|| runner.shell(""));
     let builder = request::apply(builder, args, runner)?;
@@ -92,7 +103,7 @@ fn builder(
     };
     let prepared = builder.prepared()?;
     let profile = prepared.profile();
-    let builder = destinations.apply(builder, &prepared, closed)?;
+    let builder = destinations.apply(builder, &prepared, readers)?;
     let terminal = args.streams.tty.then(terminal::size);
     let title = request::words(&args.command);
     let recording =
@@ -108,10 +119,12 @@ fn builder(
 struct Watch {
     running: Running,
     signals: Signals,
-    closed: Arc<Notify>,
+    readers: Readers,
     grace: Duration,
     /// When a tree that lost its reader is killed.
     patience: Option<Instant>,
+    /// When readers that do not read are waited for no longer, after the run was ended.
+    last_word: Option<Instant>,
     /// The signal that this process ended the run with.
     ended_by: Option<i32>,
     /// How this process's terminal is set for the command's.
@@ -125,11 +138,15 @@ impl Watch {
         loop {
             tokio::select! {
                 event = self.running.next_event() => match event {
-                    Some(event) => log.write(&event),
+                    Some(event) => {
+                        self.note(&event);
+                        log.write(&event);
+                    }
                     None => return,
                 },
                 told = self.signals.next() => self.heed(told),
-                () = self.closed.notified() => self.reader_is_gone(),
+                () = self.readers.gone.notified() => self.reader_is_gone(),
+                () = elapsed(self.last_word) => self.give_readers_up(),
                 () = elapsed(self.patience) => {
                     self.patience = None;
                     self.running.cancel();
@@ -163,11 +180,32 @@ impl Watch {
         }
     }
 
+    /// Who is ended has a grace to print its last words in, and a reader has a while to read them.
+    fn note(&mut self, event: &Event) {
+        if let EventKind::SandboxResourceExceeded(hit) = &event.kind
+            && hit.ended_command
+        {
+            self.last_word = Some(Instant::now() + self.grace + LAST_WORD);
+        }
+    }
+
     fn pass_on(&mut self, signal: i32) {
         if self.ended_by.is_some() || self.running.signal(signal).is_err() {
             self.running.cancel();
+            self.readers.given_up.stop();
         }
         self.ended_by = Some(signal);
+        self.last_word = Some(Instant::now() + LAST_WORD);
+    }
+
+    /// Only when the tree is gone: a command that heeds no signal goes on, and so may its reader.
+    fn give_readers_up(&mut self) {
+        // Signal 0 is none, as for kill(2).
+        let gone = self.running.signal(0).is_err();
+        self.last_word = (!gone).then(|| Instant::now() + LAST_WORD);
+        if gone {
+            self.readers.given_up.stop();
+        }
     }
 
     /// The command writes to a pipe of ours, so it cannot see that nobody reads on; the signal tells it.
@@ -178,6 +216,9 @@ impl Watch {
         }
     }
 }
+
+/// How long what a run that was ended had printed is still offered: long enough for a reader that is at work.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 async fn elapsed(deadline: Option<Instant>) {
     match deadline {
@@ -202,7 +243,12 @@ fn finished(args: &RunArgs, outcome: &Outcome, ended_by: Option<i32>) -> Result<
             message::note(
                 level,
                 &format!(
-                    "{changes} changes are kept: see `ringfence diff {run}`, then `apply` or `discard`"
+                    "{} kept: see `ringfence diff {run}`, then `apply` or `discard`",
+                    if changes == 1 {
+                        "1 change is".to_owned()
+                    } else {
+                        format!("{changes} changes are")
+                    }
                 ),
             );
         }

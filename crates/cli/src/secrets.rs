@@ -39,8 +39,13 @@ pub(crate) fn collect(
     for path in &args.redact_file {
         secrets.extend(lines_of(path)?);
     }
-    let literal = |text: &OsString| Secret::named("--redact", text.as_bytes());
-    secrets.extend(args.redact.iter().map(literal));
+    for (index, text) in args.redact.iter().enumerate() {
+        let name = match args.redact.len() {
+            1 => "--redact".to_owned(),
+            _ => format!("--redact number {}", index + 1),
+        };
+        secrets.push(Secret::named(name, text.as_bytes()));
+    }
     Ok(secrets)
 }
 

@@ -4,12 +4,14 @@ use crate::failure::Failure;
 use ringfence::config::Timestamps;
 use ringfence::executor::Prepared;
 use ringfence::output_capture::{
-    FdSink, FileSink, PlainSink, PlainText, RotatingSink, Stamp, StampSink,
+    FdSink, FileSink, PlainSink, PlainText, RotatingSink, Stamp, StampSink, StopToken,
 };
 use ringfence::{RunBuilder, Sink};
-use std::fs::File;
+use rustix::fs::{FileType, OFlags, fstat};
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,21 +26,21 @@ pub(crate) struct Destinations<'a> {
 }
 
 impl Destinations<'_> {
-    /// Adds the sinks to a run. `closed` is notified when a reader of this process's own streams has gone away.
+    /// Adds the sinks to a run.
     pub(crate) fn apply(
         &self,
         mut run: RunBuilder,
         prepared: &Prepared,
-        closed: &Arc<Notify>,
+        readers: &Readers,
     ) -> Result<RunBuilder, Failure> {
         match self.stdout {
             Some(path) => run = run.stdout(file("--stdout", path, prepared)?),
-            None if self.own => run = run.stdout(own("stdout", io::stdout(), closed)?),
+            None if self.own => run = run.stdout(own("stdout", io::stdout(), readers)?),
             None => {}
         }
         match self.stderr {
             Some(path) => run = run.stderr(file("--stderr", path, prepared)?),
-            None if self.own => run = run.stderr(own("stderr", io::stderr(), closed)?),
+            None if self.own => run = run.stderr(own("stderr", io::stderr(), readers)?),
             None => {}
         }
         Ok(run)
@@ -75,11 +77,35 @@ fn bounded(path: &Path, prepared: &Prepared) -> io::Result<Box<dyn Sink>> {
     })
 }
 
-/// A copy of the descriptor, past the buffer of the standard library.
-fn own(name: &'static str, stream: impl AsFd, closed: &Arc<Notify>) -> Result<OwnStream, Failure> {
-    let descriptor = stream.as_fd().try_clone_to_owned().map_err(Failure::Print)?;
-    Ok(OwnStream { sink: FdSink::new(name, File::from(descriptor)), closed: Arc::clone(closed) })
+/// What this process's own streams tell the run, and are told.
+pub(crate) struct Readers {
+    /// Notified when a reader has gone away.
+    pub(crate) gone: Arc<Notify>,
+    /// Used when a reader that does not read is waited for no longer.
+    pub(crate) given_up: StopToken,
 }
+
+/// A copy of the descriptor, past the buffer of the standard library.
+fn own(name: &'static str, stream: impl AsFd, readers: &Readers) -> Result<OwnStream, Failure> {
+    let file = match unblocked(&stream) {
+        Some(file) => file,
+        None => File::from(stream.as_fd().try_clone_to_owned().map_err(Failure::Print)?),
+    };
+    let sink = FdSink::new(name, file).until(readers.given_up.clone());
+    Ok(OwnStream { sink, closed: Arc::clone(&readers.gone) })
+}
+
+/// The same pipe opened anew, so that a full one can be given up; the descriptor itself stays as it is, since other
+/// programs have it too. `None` for all that is no pipe, and where it cannot be opened.
+fn unblocked(stream: &impl AsFd) -> Option<File> {
+    let kind = FileType::from_raw_mode(fstat(stream).ok()?.st_mode);
+    let path = format!("/proc/self/fd/{}", stream.as_fd().as_raw_fd());
+    let open = || OpenOptions::new().write(true).custom_flags(NONBLOCK).open(path);
+    (kind == FileType::Fifo).then(open)?.ok()
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "flags are small")]
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// This process's own stream; tells when its reader has gone away.
 struct OwnStream {

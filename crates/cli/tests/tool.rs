@@ -9,6 +9,8 @@ use std::process::{Command, Output};
 
 struct Place {
     dir: tempfile::TempDir,
+    /// Where runs keep what outlives them.
+    state: tempfile::TempDir,
 }
 
 impl Place {
@@ -18,21 +20,26 @@ impl Place {
         if let Some(text) = config {
             fs::write(dir.path().join("ringfence.toml"), text).expect("a file");
         }
-        Place { dir }
+        Place { dir, state: tempfile::tempdir().expect("a temporary directory") }
     }
 
     fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn call(&self, words: &[&str]) -> Output {
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
         command
             .args(words)
             .current_dir(self.path())
             .env("HOME", "/nonexistent")
+            .env("XDG_STATE_HOME", self.state.path())
             .env_remove("XDG_CONFIG_HOME");
-        command.output().expect("the tool is built")
+        command
+    }
+
+    fn call(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("the tool is built")
     }
 
     /// The three things a caller sees.
@@ -115,12 +122,63 @@ fn a_run_that_cannot_be_has_a_result_too() {
 #[test]
 fn files_that_cannot_be_opened_are_named() {
     let place = Place::with_config(None);
-    for flag in ["--stdout", "--stderr", "--events", "--redact-file"] {
+    for (flag, hint) in [
+        ("--stdout", "make its directory first"),
+        ("--stderr", "make its directory first"),
+        ("--events", "make its directory first"),
+        ("--redact-file", "give a file that is there"),
+    ] {
         let message = format!(
-            "ringfence: {flag} no/such: failed to open the file: No such file or directory (os error 2)\n"
+            "ringfence: {flag} no/such: failed to open the file: No such file or directory (os error 2)\n  hint: {hint}\n"
         );
         place.check(&["run", flag, "no/such", "-c", "true"], 125, "", &message);
     }
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_refused_before_it_is_emptied() {
+    let place = Place::with_config(None);
+    fs::write(place.path().join("in"), "kept").expect("it can be written");
+    let run = ["run", "--stdin", "in", "--stdout", "./in", "-c", "cat"];
+    let message = "ringfence: --stdin and --stdout name the same file: ./in\n  hint: it would be emptied before it is read: give another file\n";
+    place.check(&run, 125, "", message);
+    assert_eq!(fs::read_to_string(place.path().join("in")).expect("it is there"), "kept");
+    let run = ["run", "--stdout", "new", "--stderr", "./new", "-c", "true"];
+    let message = "ringfence: --stdout and --stderr name the same file: ./new\n  hint: for both streams in one file, in their order, add `2>&1` to the command line\n";
+    place.check(&run, 125, "", message);
+    assert!(!place.path().join("new").exists());
+    let run = ["run", "--stdout", "/dev/null", "--stderr", "/dev/null", "-c", "exit 3"];
+    place.check(&run, 3, "", "");
+}
+
+#[test]
+fn events_that_cannot_be_written_are_told_of_and_the_status_stands() {
+    let place = Place::with_config(None);
+    let run = ["run", "--events", "/dev/full", "-c", "echo hi; exit 3"];
+    let message = "ringfence: warning: failed to write /dev/full: No space left on device (os error 28); the events from there on are lost\n";
+    place.check(&run, 3, "hi\n", message);
+}
+
+#[test]
+fn a_reader_that_never_reads_does_not_hold_up_a_run_that_was_ended() {
+    let place = Place::with_config(None);
+    let mut command = place.command(&["run", "--timeout", "200ms", "--grace", "0s", "-c", "yes"]);
+    // Both streams in one pipe, which is full: the messages at the end find no room either.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    command.stderr(writer.try_clone().expect("a descriptor")).stdout(writer);
+    let status = command.status().expect("ringfence starts");
+    drop(command);
+    drop(reader);
+    assert_eq!(status.code(), Some(124));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::with_config(None);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = place.command(&["schema"]).stdout(writer).output().expect("ringfence starts");
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), b"".as_slice()));
 }
 
 #[test]

@@ -222,6 +222,9 @@ pub enum ConfigProblem {
         /// What its compiler says.
         message: String,
     },
+    /// A regular expression that would mask every place.
+    #[error("the regular expression matches the empty text")]
+    RegexMatchesNothing,
     /// A field asks for something that another field rules out.
     #[error("it has no meaning with `{other}`")]
     Conflict {
@@ -256,6 +259,12 @@ impl ConfigProblem {
             | ConfigProblem::OtherHome { .. }
             | ConfigProblem::NotAbsolute { .. } => Some("write the path out".into()),
             ConfigProblem::Conflict { advice, .. } => Some(advice.clone()),
+            ConfigProblem::Regex { message } if message.contains("Unicode") => {
+                Some("output is bytes: classes are ASCII, as `[A-Za-z0-9]`".into())
+            }
+            ConfigProblem::RegexMatchesNothing => {
+                Some("ask for one character at least: `+` in the place of `*`".into())
+            }
             ConfigProblem::Read { .. } => Some(
                 "check the path, or leave `--config` out to use the nearest ringfence.toml".into(),
             ),

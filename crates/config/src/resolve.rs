@@ -189,25 +189,27 @@ fn custom_detector(
         return Err(fail(source, &written.name, "runner.detectors.name", ConfigProblem::Empty));
     }
     let regex = &written.regex.value;
-    if let Err(error) = regex::bytes::Regex::new(regex) {
-        let message = error
-            .to_string()
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
-        return Err(fail(
-            source,
-            &written.regex,
-            "runner.detectors.regex",
-            ConfigProblem::Regex { message },
-        ));
-    }
-    if regex.is_empty() {
-        return Err(fail(source, &written.regex, "runner.detectors.regex", ConfigProblem::Empty));
+    if let Some(problem) = regex_problem(regex) {
+        return Err(fail(source, &written.regex, "runner.detectors.regex", problem));
     }
     Ok(CustomDetector { name: written.name.value.clone(), regex: regex.clone() })
+}
+
+/// What speaks against a regular expression over bytes, as those that redact are.
+fn regex_problem(regex: &str) -> Option<ConfigProblem> {
+    if regex.is_empty() {
+        return Some(ConfigProblem::Empty);
+    }
+    let compiled = regex::bytes::RegexBuilder::new(regex).unicode(false).build();
+    match compiled {
+        Ok(compiled) if compiled.is_match(b"") => Some(ConfigProblem::RegexMatchesNothing),
+        Ok(_) => None,
+        Err(error) => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            Some(ConfigProblem::Regex { message: last.to_owned() })
+        }
+    }
 }
 
 fn rule(written: &At<RuleWritten>, source: Option<&Source>) -> Result<Rule, ConfigError> {

@@ -132,6 +132,16 @@ fn values_without_meaning() {
         "",
     );
     check(
+        "[[runner.detectors]]\nname = \"x\"\nregex = '\\p{Greek}+'",
+        "ringfence.toml:3:9: runner.detectors.regex: the regular expression does not compile: Unicode not allowed here",
+        "classes are ASCII",
+    );
+    check(
+        "[[runner.detectors]]\nname = \"x\"\nregex = \"a*\"",
+        "ringfence.toml:3:9: runner.detectors.regex: the regular expression matches the empty text",
+        "`+`",
+    );
+    check(
         "[[runner.rules]]\neffect = \"deny\"\nprogram = \"\"",
         "ringfence.toml:3:11: runner.rules.program: it is empty",
         "",

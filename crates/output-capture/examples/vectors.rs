@@ -64,7 +64,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let text = match std::env::args_os().nth(1) {
+    let path = std::env::args_os().nth(1);
+    let text = match &path {
         Some(path) => std::fs::read(path),
         None => Ok(include_bytes!("vectors.json").to_vec()),
     };
@@ -73,7 +74,8 @@ fn main() -> ExitCode {
         Ok(vectors) => vectors,
         Err(error) => {
             let error: Box<dyn Error> = error;
-            eprintln!("{error}");
+            let path = path.unwrap_or_else(|| "vectors.json".into());
+            eprintln!("{}: {error}", path.display());
             return ExitCode::from(2);
         }
     };

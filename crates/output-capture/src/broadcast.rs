@@ -69,7 +69,8 @@ impl Broadcast {
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
-    /// The sink of one stream. When all sinks are finished or dropped, the broadcast is over.
+    /// The sink of one stream. When all sinks are finished or dropped, the broadcast is over for good: make them all
+    /// before the first is used.
     pub fn sink(&self, channel: Channel) -> impl Sink + use<> {
         self.lock().writers += 1;
         BroadcastSink { broadcast: Some(self.clone()), channel }

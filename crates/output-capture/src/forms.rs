@@ -5,6 +5,8 @@
 //! [`MIN_FORM`] would hit by chance, so it is left out.
 
 mod base64;
+mod json;
+mod shell;
 mod text;
 
 use crate::options::{Encoding, Multiline, RedactionOptions, RedactionWarning};
@@ -24,6 +26,13 @@ pub(crate) type Needles = BTreeSet<Form>;
 /// One byte string to look for; zeroed when dropped.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Form(Vec<u8>);
+
+impl Form {
+    /// Looks for these bytes.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
 
 impl Deref for Form {
     type Target = [u8];
@@ -79,7 +88,9 @@ fn add_value(value: &[u8], options: &RedactionOptions, needles: &mut Needles) {
     if options.multiline == Multiline::Lines {
         for line in value.split(|&b| b == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.trim_ascii().len() >= MIN_DERIVED {
+            let trimmed = line.trim_ascii();
+            let counted = if options.trim { trimmed } else { line };
+            if counted.len() >= MIN_DERIVED && !trimmed.is_empty() {
                 add_trimmed(line, options.trim, &mut values);
             }
         }
@@ -101,13 +112,12 @@ fn add_trimmed(value: &[u8], trim: bool, values: &mut Needles) {
     }
 }
 
+/// A CR belongs to a line end only where an LF follows: that of the last line stays.
 fn with_line_end(value: &[u8], end: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut lines: Vec<_> = value.split(|&b| b == b'\n').collect();
-    // A carriage return after the last line feed ends no line.
-    if let Some((_, ended)) = lines.split_last_mut() {
-        ended.iter_mut().for_each(|line| *line = line.strip_suffix(b"\r").unwrap_or(line));
-    }
-    Zeroizing::new(lines.join(end))
+    let mut lines: Vec<&[u8]> = value.split(|&b| b == b'\n').collect();
+    let last = lines.pop().unwrap_or_default();
+    let lines = lines.into_iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    Zeroizing::new(lines.chain([last]).collect::<Vec<_>>().join(end))
 }
 
 fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
@@ -121,8 +131,8 @@ fn add_derived(value: &[u8], encoding: Encoding, needles: &mut Needles) {
         Encoding::Base64 => base64::forms(value, &mut add),
         Encoding::Hex => text::hex(value, &mut add),
         Encoding::Url => text::url(value, &mut add),
-        Encoding::Json => text::json(value, &mut add),
-        Encoding::Shell => text::shell(value, &mut add),
+        Encoding::Json => json::forms(value, &mut add),
+        Encoding::Shell => shell::forms(value, &mut add),
     }
 }
 
@@ -170,6 +180,12 @@ mod tests {
         check("ab\r\ncd", with(Multiline::Crlf), &["ab\ncd", "ab\r\ncd"]);
         let lines = ["{\n  line-one\n}", "{\r\n  line-one\r\n}"];
         check(lines[0], with(Multiline::Lines), &["  line-one", "line-one", lines[0], lines[1]]);
+        let untrimmed = RedactionOptions { trim: false, ..with(Multiline::Lines) };
+        check(
+            "k\n  123456\n        ",
+            untrimmed,
+            &["  123456", "k\n  123456\n        ", "k\r\n  123456\r\n        "],
+        );
     }
 
     #[test]

@@ -110,12 +110,19 @@ pub(crate) fn note_after(head: Vec<u8>, dropped: (u64, u64), room: usize) -> Vec
     let mut all = head;
     let note = match dropped {
         (0, _) => String::new(),
-        (bytes, 0) => format!("\n[… {bytes} bytes dropped …]\n"),
-        (bytes, lines) => format!("\n[… {bytes} bytes dropped, {lines} lines …]\n"),
+        (bytes, 0) => format!("\n[… {bytes} byte{} dropped …]\n", plural(bytes)),
+        (bytes, lines) => {
+            let (of_bytes, of_lines) = (plural(bytes), plural(lines));
+            format!("\n[… {bytes} byte{of_bytes} dropped, {lines} line{of_lines} …]\n")
+        }
     };
     all.reserve_exact(note.len() + room);
     all.extend_from_slice(note.as_bytes());
     all
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 /// The longest length of `head` that ends neither inside a character nor inside a mask.

@@ -67,7 +67,7 @@ mod tests {
         }
         let part = kept.take();
         assert_eq!((part.kept_bytes, part.dropped_bytes, part.dropped_lines), (8, 4, 1));
-        let expect = "0123\n[… 4 bytes dropped, 1 lines …]\n789a";
+        let expect = "0123\n[… 4 bytes dropped, 1 line …]\n789a";
         assert_eq!(part.text, Kept::Text(expect.to_owned()));
     }
 }

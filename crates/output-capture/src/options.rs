@@ -14,7 +14,8 @@ pub struct RedactionOptions {
     pub mask: Vec<u8>,
     /// Whether `A` to `Z` equal `a` to `z` in secrets. ASCII only, on purpose. Default: false.
     pub case_insensitive: bool,
-    /// Bytes a secret must have to be masked; a shorter one is warned of. Default: 4.
+    /// Bytes a secret must have to be masked, white space around it not counted when `trim` is on; a shorter one is
+    /// warned of. Default: 4.
     pub min_length: usize,
     /// Whether a secret is looked for without the white space around it too. Default: true.
     pub trim: bool,
@@ -55,7 +56,8 @@ pub enum Multiline {
     /// Its line ends count as LF and as CR LF (a terminal turns the one into the other).
     #[default]
     Crlf,
-    /// As `Crlf`, and each line of 8 bytes or more is a secret of its own (diffs, indented output).
+    /// As `Crlf`, and each line of 8 bytes or more is a secret of its own (diffs, indented output). White space around
+    /// a line counts when [`RedactionOptions::trim`] is off.
     Lines,
 }
 
@@ -63,7 +65,8 @@ pub enum Multiline {
 ///
 /// # Caveats
 /// Not covered: base64 broken over lines, UTF-16, compressed or encrypted text, forms of forms, escapes that a
-/// program puts into the middle of a secret on its own account (colours, line wrapping).
+/// program puts into the middle of a secret on its own account (colours, line wrapping), and characters that are not
+/// ASCII and that a shell takes for not printable in its locale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoding {
     /// Base64 and base64url, alone (with and without padding) and inside other data at each of the three alignments;
@@ -71,11 +74,13 @@ pub enum Encoding {
     Base64,
     /// Hexadecimal, in lower and in upper case.
     Hex,
-    /// Percent encoding: RFC 3986, `encodeURIComponent`, form data, with `/` kept; both cases of digits.
+    /// Percent encoding: RFC 3986, `encodeURIComponent`, form data, and parts of a URL as browsers, Go, Java, PHP and
+    /// Python write them; both cases of digits.
     Url,
-    /// The inside of a JSON string: as UTF-8 or ASCII, `/` escaped or not, `<>&` escaped or not.
+    /// The inside of a JSON string: as UTF-8 or ASCII, `/` escaped or not, and what Go, Gson, .NET and jq escape more.
     Json,
-    /// Shell quoting: `'\''`, `'"'"'`, inside double quotes, with backslashes, `$'…'`.
+    /// Shell quoting, as `set -x`, `printf %q` and their like print it in bash, dash, busybox, zsh, ksh, mksh and fish,
+    /// and as Python, Ruby, Go, PHP, git and coreutils do: single quotes, double quotes, backslashes, `$'…'`.
     Shell,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Control sequences go, and of a line that was drawn over and over (a progress bar) the last state is kept. For
 //! results and log files; a terminal or a transcript wants the stream as it is. The trap: taking bytes out can put the
-//! parts of a secret together, so what comes out is masked once more, by a stream of its own; a secret that is part of
-//! the mask's own text is found in it then.
+//! parts of a secret together, so what comes out is masked once more, by a stream of its own, for which a mask stands
+//! for itself.
 
 use crate::ansi::AnsiStripper;
 use crate::redactor::Redactor;
@@ -46,7 +46,7 @@ impl<S: Sink> PlainSink<S> {
         Self {
             ansi: plain.strip_ansi.then(AnsiStripper::default),
             lines: plain.collapse_lines.then(Lines::default),
-            redactor,
+            redactor: redactor.of_redacted(),
             sink,
             out: Vec::new(),
         }
@@ -186,6 +186,20 @@ mod tests {
     fn parts_of_a_secret_that_come_together_are_masked() {
         check("key=hun\x1b[1mter2\x1b[0m-prod;", "key=[REDACTED];");
         check("hun\x08ntXX\x08\x08er2-prod", "[REDACTED]");
+    }
+
+    #[test]
+    fn a_mask_is_not_masked_again() {
+        let secrets = ["REDACTED", "hunter2-prod"].map(Secret::new);
+        let (live, _) = crate::LiveRedaction::compile(&secrets[1..], &RedactionOptions::default());
+        let kept = crate::KeepSink::new(1000, b"");
+        let mut sink = PlainSink::new(kept.clone(), PlainText::FULL, live.stream());
+        sink.write(b"[REDACTED] REDACTED\n").expect("memory takes it");
+        live.add(&secrets[0]);
+        sink.write(b"[REDACTED] RED\x1b[1mACTED [REDACTED][REDACTED]\n").expect("memory takes it");
+        sink.finish().expect("memory takes it");
+        let expect = "[REDACTED] REDACTED\n[REDACTED] [REDACTED] [REDACTED][REDACTED]\n";
+        assert_eq!(kept.take().text, crate::Kept::Text(expect.to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use crate::automaton::Needle;
 use crate::detect::{DetectState, Detection};
-use crate::forms::{Needles, add_needles};
+use crate::forms::{Form, Needles, add_needles};
 use crate::hits::Hits;
 use crate::live::LiveRedaction;
 use crate::options::{RedactionOptions, RedactionWarning};
@@ -82,6 +82,22 @@ impl Redaction {
         (Self::of(needles, given, plan.options.clone(), detection), warnings)
     }
 
+    /// The same, and its mask stands for itself: a secret that is a part of it is not found in it.
+    fn with_own_mask(self) -> Self {
+        let plan = &self.0;
+        let mask = &plan.options.mask;
+        let mut stream = self.stream();
+        let mut out = Vec::new();
+        stream.push(mask, &mut out);
+        stream.finish(&mut out);
+        if out == *mask {
+            return self;
+        }
+        let mut needles = plan.needles.clone();
+        needles.insert(Form::of(mask.clone()));
+        Self::of(needles, plan.given, plan.options.clone(), Arc::clone(&plan.detection))
+    }
+
     /// A redaction that masks nothing.
     pub fn none() -> Self {
         Self::compile(std::iter::empty::<Secret>(), &RedactionOptions::default()).0
@@ -95,6 +111,7 @@ impl Redaction {
     pub(crate) fn stream_of(&self, live: Option<Follow>) -> Redactor {
         Redactor {
             live,
+            second: false,
             plan: Arc::clone(&self.0),
             buffer: Zeroizing::new(Vec::new()),
             filled: 0,
@@ -123,6 +140,8 @@ pub struct Redactor {
     plan: Arc<Plan>,
     /// Where to look for secrets that are added while the stream is on.
     live: Option<Follow>,
+    /// Whether what comes in has been redacted before, so that there are masks in it.
+    second: bool,
     /// Context, bytes that wait, new bytes, and room for more.
     buffer: Zeroizing<Vec<u8>>,
     /// The bytes of the buffer that are no room.
@@ -147,6 +166,13 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
+    /// For a new stream: what comes in has been redacted before, and masks in it stay as they are.
+    pub(crate) fn of_redacted(mut self) -> Self {
+        let redaction = Redaction(Arc::clone(&self.plan)).with_own_mask();
+        let live = self.live.take();
+        Self { second: true, ..redaction.stream_of(live) }
+    }
+
     /// Takes the next bytes of the stream and appends to `out` what can leave.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         self.catch_up();
@@ -226,7 +252,7 @@ impl Redactor {
     fn catch_up(&mut self) {
         let Some(follow) = &mut self.live else { return };
         if let Some(newer) = follow.redaction.newer_than(&mut follow.version) {
-            self.switch(newer);
+            self.switch(if self.second { newer.with_own_mask() } else { newer });
         }
     }
 

@@ -5,6 +5,7 @@
 //! a program it shares the terminal with, so [`FdSink`] waits where a plain write would fail.
 
 use crate::keep::HeadTail;
+use crate::stop::StopToken;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -151,10 +152,15 @@ fn write_counted<W: Write>(
 }
 
 /// Writes to a descriptor, such as the caller's own stdout, and waits when it is non-blocking and full.
+///
+/// # Caveats
+/// A reader that does not read holds the pump up, as it would hold the command up that writes to it; see
+/// [`FdSink::until`].
 #[derive(Debug)]
 pub struct FdSink<W> {
     name: String,
     writer: W,
+    given_up: Option<StopToken>,
     /// Bytes of the last piece that have not been written.
     left: u64,
 }
@@ -162,13 +168,25 @@ pub struct FdSink<W> {
 impl<W: Write + AsFd + Send> FdSink<W> {
     /// Writes to `writer`, which is called `name` in reports. It should not buffer.
     pub fn new(name: impl Into<String>, writer: W) -> Self {
-        Self { name: name.into(), writer, left: 0 }
+        Self { name: name.into(), writer, given_up: None, left: 0 }
+    }
+
+    /// Waits for a reader only until `given_up` is used; from then on what cannot be written at once is an error.
+    ///
+    /// # Caveats
+    /// A descriptor that blocks waits inside the write and does not hear of it: the open file must be non-blocking.
+    pub fn until(self, given_up: StopToken) -> Self {
+        Self { given_up: Some(given_up), ..self }
     }
 }
 
-fn wait_writable(writer: &impl AsFd) -> io::Result<()> {
-    let mut fds = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+fn wait_writable(writer: &impl AsFd, given_up: Option<&StopToken>) -> io::Result<()> {
+    let mut fds = vec![PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+    fds.extend(given_up.map(|token| PollFd::new(token.as_fd(), PollFlags::POLLIN)));
     match poll(&mut fds, PollTimeout::NONE) {
+        Ok(_) if fds[0].any() == Some(false) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it"))
+        }
         Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -177,7 +195,10 @@ fn wait_writable(writer: &impl AsFd) -> io::Result<()> {
 impl<W: Write + AsFd + Send> Sink for FdSink<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.left = bytes.len() as u64;
-        write_counted(&mut self.writer, bytes, &mut self.left, |writer, _| wait_writable(writer))
+        let given_up = self.given_up.as_ref();
+        write_counted(&mut self.writer, bytes, &mut self.left, |writer, _| {
+            wait_writable(writer, given_up)
+        })
     }
 
     fn name(&self) -> String {

@@ -11,7 +11,7 @@
 //!
 //! where `t` is in seconds since the start, and what is not UTF-8 is base64. For a terminal [asciicast v2], which
 //! players and web pages know: it has one stream and text only, so bytes that are no text become U+FFFD. The reader
-//! takes both.
+//! takes both, and version 3, which newer recorders write.
 //!
 //! A line is written at once and as it happens. When the writer dies, at most the last line is torn, and the reader
 //! stops before it. The trap: what is played back to a terminal is obeyed by the terminal, as it was the first time.

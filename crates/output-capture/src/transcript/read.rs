@@ -1,8 +1,9 @@
-//! Reads a transcript, of either format, line by line.
+//! Reads a transcript, of its own format or an asciicast of version 2 or 3, line by line.
 //!
 //! The last line may be torn, when the writer died or the disk was full: it ends the reading and is no error. A line
 //! that is wrong before others is one. The trap: a transcript is a file that anybody may have written, so the length of
-//! a line is bounded and times may run backwards.
+//! a line is bounded and times may run backwards. Another: in version 3 a time counts from the event before, in all
+//! others from the beginning.
 
 use crate::pieces::Channel;
 use base64::Engine;
@@ -94,13 +95,30 @@ struct Beginning {
     title: Option<String>,
     width: Option<u16>,
     height: Option<u16>,
+    term: Option<Term>,
+}
+
+/// The terminal, as version 3 has it.
+#[derive(Deserialize)]
+struct Term {
+    cols: u16,
+    rows: u16,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    JsonLines,
+    Asciicast2,
+    Asciicast3,
 }
 
 /// Reads a transcript; iterates over its entries.
 pub struct Reader<R> {
     reader: R,
     header: Header,
-    asciicast: bool,
+    kind: Kind,
+    /// The time of the last event.
+    now: Duration,
     line: Vec<u8>,
     number: u64,
     torn: bool,
@@ -119,23 +137,31 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// When it cannot be read or is none.
     pub fn new(reader: R) -> Result<Self, ReadError> {
-        let (header, line) = (Header::default(), Vec::new());
-        let mut new =
-            Self { reader, header, asciicast: false, line, number: 0, torn: false, over: false };
-        if !new.next_line()? {
+        let mut new = Self {
+            reader,
+            header: Header::default(),
+            kind: Kind::JsonLines,
+            now: Duration::ZERO,
+            line: Vec::new(),
+            number: 0,
+            torn: false,
+            over: false,
+        };
+        if new.next_line()? == Line::None {
             return Err(ReadError::NotATranscript);
         }
         let found: Beginning =
             serde_json::from_slice(&new.line).map_err(|_| ReadError::NotATranscript)?;
-        new.asciicast = match (found.transcript, found.version) {
-            (Some(1), _) => false,
-            (None, Some(2)) => true,
+        new.kind = match (found.transcript, found.version) {
+            (Some(1), _) => Kind::JsonLines,
+            (None, Some(2)) => Kind::Asciicast2,
+            (None, Some(3)) => Kind::Asciicast3,
             _ => return Err(ReadError::NotATranscript),
         };
         new.header = Header {
             started_ms: found.started_ms.or(found.timestamp.map(|s| s.saturating_mul(1000))),
             title: found.title,
-            size: found.width.zip(found.height),
+            size: found.term.map(|term| (term.cols, term.rows)).or(found.width.zip(found.height)),
         };
         Ok(new)
     }
@@ -150,8 +176,8 @@ impl<R: BufRead> Reader<R> {
         self.torn
     }
 
-    /// Reads a line, without its end; false when there is none.
-    fn next_line(&mut self) -> Result<bool, ReadError> {
+    /// Reads a line, without its end.
+    fn next_line(&mut self) -> Result<Line, ReadError> {
         self.line.clear();
         self.number += 1;
         let mut limited = (&mut self.reader).take(MAX_LINE);
@@ -161,27 +187,54 @@ impl<R: BufRead> Reader<R> {
         } else if read as u64 == MAX_LINE {
             return Err(ReadError::TooLong { number: self.number });
         } else {
-            self.torn = read > 0;
-            return Ok(false);
+            return Ok(if read > 0 { Line::Last } else { Line::None });
         }
-        Ok(true)
+        Ok(Line::Whole)
     }
 
     fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
-        while self.next_line()? {
-            if self.line.trim_ascii().is_empty() {
+        loop {
+            let line = self.next_line()?;
+            if line == Line::None {
+                return Ok(None);
+            }
+            let text = self.line.trim_ascii();
+            if text.is_empty() || self.kind == Kind::Asciicast3 && text.starts_with(b"#") {
                 continue;
             }
-            let entry = if self.asciicast { asciicast(&self.line) } else { json_line(&self.line) };
-            let number = self.number;
-            match entry.map_err(|source| ReadError::Line { number, source })? {
-                Some(entry) => return Ok(Some(entry)),
+            match self.entry() {
+                Ok(Some(entry)) => return Ok(Some(entry)),
                 // An event of a kind this version does not know.
-                None => continue,
+                Ok(None) => {}
+                // Without an end and not whole: the writer died.
+                Err(_) if line == Line::Last => {
+                    self.torn = true;
+                    return Ok(None);
+                }
+                Err(source) => return Err(ReadError::Line { number: self.number, source }),
             }
         }
-        Ok(None)
     }
+
+    /// What the line tells, if it is of a known kind; the time goes on either way.
+    fn entry(&mut self) -> Result<Option<Entry>, serde_json::Error> {
+        let (at, event) = match self.kind {
+            Kind::JsonLines => json_line(&self.line)?,
+            Kind::Asciicast2 | Kind::Asciicast3 => asciicast(&self.line)?,
+        };
+        let at = Duration::try_from_secs_f64(at).map_err(wrong)?;
+        self.now = if self.kind == Kind::Asciicast3 { self.now.saturating_add(at) } else { at };
+        Ok(event.map(|event| Entry { at: self.now, event }))
+    }
+}
+
+/// What was read of the file.
+#[derive(PartialEq)]
+enum Line {
+    None,
+    Whole,
+    /// Without its end.
+    Last,
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -208,7 +261,10 @@ struct Record {
     mark: Option<String>,
 }
 
-fn json_line(line: &[u8]) -> Result<Option<Entry>, serde_json::Error> {
+/// The time as written, and the event when it is of a known kind.
+type Told = (f64, Option<Event>);
+
+fn json_line(line: &[u8]) -> Result<Told, serde_json::Error> {
     let record: Record = serde_json::from_slice(line)?;
     let event = if let Some((columns, rows)) = record.resize {
         Event::Resize { columns, rows }
@@ -218,7 +274,7 @@ fn json_line(line: &[u8]) -> Result<Option<Entry>, serde_json::Error> {
         let bytes = match (record.text, record.base64) {
             (Some(text), _) => text.into_bytes(),
             (None, Some(text)) => STANDARD.decode(text).map_err(wrong)?,
-            (None, None) => return Ok(None),
+            (None, None) => return Ok((record.t, None)),
         };
         let channel = match record.stream.as_deref() {
             Some("stderr") => Channel::Stderr,
@@ -226,10 +282,10 @@ fn json_line(line: &[u8]) -> Result<Option<Entry>, serde_json::Error> {
         };
         Event::Output { channel, bytes }
     };
-    Ok(Some(Entry { at: seconds(record.t)?, event }))
+    Ok((record.t, Some(event)))
 }
 
-fn asciicast(line: &[u8]) -> Result<Option<Entry>, serde_json::Error> {
+fn asciicast(line: &[u8]) -> Result<Told, serde_json::Error> {
     let (at, kind, data): (f64, String, String) = serde_json::from_slice(line)?;
     let event = match kind.as_str() {
         "o" => Event::Output { channel: Channel::Stdout, bytes: data.into_bytes() },
@@ -239,13 +295,9 @@ fn asciicast(line: &[u8]) -> Result<Option<Entry>, serde_json::Error> {
             let number = |text: &str| text.parse().map_err(wrong);
             Event::Resize { columns: number(columns)?, rows: number(rows)? }
         }
-        _ => return Ok(None),
+        _ => return Ok((at, None)),
     };
-    Ok(Some(Entry { at: seconds(at)?, event }))
-}
-
-fn seconds(seconds: f64) -> Result<Duration, serde_json::Error> {
-    Duration::try_from_secs_f64(seconds).map_err(wrong)
+    Ok((at, Some(event)))
 }
 
 fn wrong(why: impl fmt::Display) -> serde_json::Error {

@@ -102,7 +102,9 @@ fn a_torn_last_line_is_no_error() {
         for end in header..text.len() {
             let (events, torn) = events(&text[..end]);
             let lines = text[header..end].iter().filter(|&&b| b == b'\n').count();
-            assert_eq!((events.len(), torn), (lines, text[end - 1] != b'\n'));
+            // A line that lacks nothing but its end is whole.
+            let (whole, ended) = (text[end] == b'\n', text[end - 1] == b'\n');
+            assert_eq!((events.len(), torn), (lines + usize::from(whole), !whole && !ended));
         }
     }
 }
@@ -158,12 +160,26 @@ fn what_is_wrong_is_said() {
     check("", "this is no transcript");
     check("{}\n", "this is no transcript");
     check("hello\n", "this is no transcript");
-    check("{\"version\":3}\n", "this is no transcript");
+    check("{\"version\":1}\n", "this is no transcript");
+    check("{\"version\":3}\n# a comment\n\n[0.1,\"x\",\"0\"]\n", "");
+    check(
+        "{\"version\":2}\n# no comment\n[0.1,\"o\",\"0\"]\n",
+        "line 2 of the transcript is wrong",
+    );
     check("{\"version\":2}\n\n[0.1,\"o\"]\n", "line 3 of the transcript is wrong");
     check("{\"version\":2}\n[-1,\"o\",\"x\"]\n", "line 2 of the transcript is wrong");
     check("{\"version\":2}\n[0.1,\"i\",\"x\"]\n[0.1,\"r\",\"1x2\"]\n", "");
     check("{\"transcript\":1}\n{\"t\":1,\"base64\":\"*\"}\n", "line 2 of the transcript is wrong");
     check("{\"transcript\":1}\n{\"t\":1,\"later\":\"*\"}\n", "");
+}
+
+#[test]
+fn version_3_counts_from_event_to_event() {
+    let text = "{\"version\":3,\"term\":{\"cols\":90,\"rows\":20},\"title\":\"x\"}\n[1.5,\"o\",\"a\"]\n[0.5,\"i\",\"typed\"]\n# b\n[1,\"o\",\"b\"]";
+    let mut reader = Reader::new(text.as_bytes()).expect("a transcript");
+    assert_eq!(reader.header().size, Some((90, 20)));
+    let times: Vec<_> = reader.by_ref().map(|entry| entry.expect("sound").at.as_millis()).collect();
+    assert_eq!((times.as_slice(), reader.is_torn()), (&[1500, 3000][..], false));
 }
 
 #[test]

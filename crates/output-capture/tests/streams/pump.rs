@@ -312,6 +312,23 @@ fn a_full_pipe_that_does_not_block_is_waited_for() {
     assert_eq!(reading.join().expect("read"), 1_000_000);
 }
 
+#[test]
+fn a_reader_that_does_not_read_is_given_up_when_told() {
+    let (from, to) = io::pipe().expect("a pipe");
+    assert!(nix_flags(&to), "the pipe is non-blocking now");
+    let given_up = StopToken::new().expect("a token");
+    let mut sink = FdSink::new("pipe", to).until(given_up.clone());
+    let writing = thread::spawn(move || {
+        let error = sink.write(&[b'x'; 1_000_000]).expect_err("nobody reads");
+        (error.kind(), sink.undelivered())
+    });
+    given_up.stop();
+    let (kind, left) = writing.join().expect("it returns");
+    assert_eq!(kind, io::ErrorKind::TimedOut);
+    assert!(left.is_some_and(|left| left > 0 && left < 1_000_000), "{left:?}");
+    drop(from);
+}
+
 /// Makes a descriptor non-blocking.
 fn nix_flags(fd: impl std::os::fd::AsFd) -> bool {
     use nix::fcntl::{FcntlArg, OFlag, fcntl};

@@ -195,9 +195,10 @@ pub(crate) fn most_processes(bounds: &Bounds<'_>, namespaces: u64) -> Option<Ste
 }
 
 /// A plan whose program does not exist: when the launcher says just that, every step before it
-/// has worked.
+/// has worked. Below a file nothing can be, whoever asks; a directory that others may not look into
+/// would be another error.
 pub(crate) fn probe(namespaces: u64, setup: &[Step], walls: &[Step]) -> Plan {
-    let candidates = vec![c"/nonexistent/ringfence-probe".to_owned()];
+    let candidates = vec![c"/dev/null/ringfence-probe".to_owned()];
     let exec = Step::Exec { candidates, args: vec![c"probe".to_owned()], env: Vec::new() };
     let steps = setup.iter().chain(walls).cloned().chain([exec]).collect();
     Plan { namespaces, linger_ms: 0, steps }

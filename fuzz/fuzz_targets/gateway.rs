@@ -44,7 +44,7 @@ fn passed_on(request: &Request) {
     };
     let expect = usize::from(!request.tunnel);
     assert_eq!([named("host:"), named("connection:")], [expect, expect]);
-    let meant = named("proxy-authorization") + named("proxy-connection");
+    let meant = named("proxy-authorization:") + named("proxy-connection:");
     assert_eq!(meant, 0, "what was for the proxy goes on");
     assert!(lines.iter().rev().skip(1).all(|line| line.ends_with(b"\r")), "a line end is hidden");
 }

@@ -19,6 +19,8 @@ use std::sync::Arc;
 const WINDOW: usize = CustomPattern::WINDOW;
 /// Bytes that are searched in one go.
 const SEARCH: usize = 4 * WINDOW;
+/// Starts that are tried one by one: for so few a search does not pay.
+const FEW: usize = 64;
 /// Largest compiled expression, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 
@@ -128,7 +130,7 @@ impl CustomRegex {
             } else {
                 span.end.saturating_sub(WINDOW)
             };
-            if span.start >= last {
+            if span.start + FEW >= last {
                 return;
             }
             let found = self.bulk.search(&Input::new(text.bytes).span(span));

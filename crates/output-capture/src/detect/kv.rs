@@ -314,7 +314,7 @@ fn after_scheme(start: usize, text: &Text<'_>) -> Option<Result<usize, Verdict>>
     if schemes.is_empty() {
         return None;
     }
-    let (end, certain) = text.skip(start, 12, |b| b.is_ascii_alphabetic());
+    let (end, certain) = text.skip(start, 20, |b| b.is_ascii_alphanumeric() || b == b'-');
     let word = text.slice(start, end);
     let fits = |scheme: &&str| {
         let length = word.len().min(scheme.len());

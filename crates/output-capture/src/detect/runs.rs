@@ -221,6 +221,18 @@ struct Track {
     limit: usize,
 }
 
+impl Track {
+    /// Masks what is new of the run, which is open.
+    fn advance(&mut self, text: &Text<'_>, hits: &mut Hits) {
+        let (end, certain) = self.run.end(self.end, self.limit, text);
+        if end > self.end {
+            // The byte before is masked already: with it the range is part of the same mask.
+            hits.add(self.end.saturating_sub(1).max(self.start), end);
+        }
+        (self.end, self.open) = (end, !certain);
+    }
+}
+
 impl Runs {
     /// Masks from `start` through `from` to the end of the run.
     pub(super) fn begin(
@@ -238,8 +250,13 @@ impl Runs {
                 && (from < track.end || (from == track.end && track.open))
         };
         if let Some(track) = self.0.iter_mut().find(inside) {
+            // One that its limit has ended goes on, as it would have had the new limit been known before.
+            track.open |= track.end >= track.limit;
             track.limit = track.limit.max(limit);
-            return hits.add(start, track.end.max(from));
+            hits.add(start, track.end.max(from));
+            return if track.open {
+                track.advance(text, hits)
+            };
         }
         let (end, certain) = run.end(from, limit, text);
         hits.add(start, end);
@@ -260,14 +277,8 @@ impl Runs {
 
     /// Masks what is new of the runs that are open.
     pub(super) fn advance(&mut self, text: &Text<'_>, hits: &mut Hits) {
-        for track in self.0.iter_mut().filter(|track| track.open) {
-            let (end, certain) = track.run.end(track.end, track.limit, text);
-            if end > track.end {
-                // The byte before is masked already: with it the range is part of the same mask.
-                hits.add(track.end.saturating_sub(1).max(track.start), end);
-            }
-            (track.end, track.open) = (end, !certain);
-        }
+        let open = self.0.iter_mut().filter(|track| track.open);
+        open.for_each(|track| track.advance(text, hits));
     }
 
     /// The first byte that an open run is not sure of.

@@ -66,6 +66,7 @@ pub(super) fn formats(detector: Detector) -> &'static [Format] {
                     at_least("gloas-", Run::Dashed, 20),
                     at_least("glffct-", Run::Dashed, 20),
                     at_least("glagent-", Run::Dashed, 20),
+                    at_least("GR1348941", Run::Dashed, 20),
                 ]
             }
         }

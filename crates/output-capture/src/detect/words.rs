@@ -36,10 +36,24 @@ const STATES: &[&str] = &[
     "present",
     "absent",
     "not set",
+    "(unset)",
+    "(none)",
     "changeme",
+    "granted",
+    "denied",
+    "allowed",
+    "failed",
+    // What Terraform says: (sensitive value), (known after apply).
+    "(sensitive",
+    "(known",
+    // Tags of YAML before what is no secret in itself.
+    "!vault",
+    "!secret",
+    "!getatt",
 ];
 /// Words before a credential that are not part of it, and are no value alone.
-const SCHEMES: &[&str] = &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm"];
+const SCHEMES: &[&str] =
+    &["bearer", "basic", "token", "digest", "negotiate", "apikey", "ntlm", "aws4-hmac-sha256"];
 
 /// How name and value stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +129,7 @@ fn said_from(first: u8) -> impl Iterator<Item = &'static str> {
 /// The schemes that begin with a letter, in either case.
 pub(super) fn schemes_from(first: u8) -> &'static [&'static str] {
     match first.to_ascii_lowercase() {
-        b'a' => &["apikey"],
+        b'a' => &["apikey", "aws4-hmac-sha256"],
         b'b' => &["bearer", "basic"],
         b'd' => &["digest"],
         b'n' => &["negotiate", "ntlm"],
@@ -176,10 +190,11 @@ pub(super) fn is_code(word: &[u8], style: Style, next: u8, begins_line: impl Fn(
     }
     let call = word.get(path).is_some_and(|b| matches!(b, b'(' | b'[' | b'{'));
     if style == Style::Tight {
-        // f(token=token), f(token=self.token, …), token=get_token()
+        // f(token=token), f(token=self.token, …), token=get_token(), token=getenv("X"), token=environ['X']
         let argument = matches!(word.get(path), Some(b')'))
             || (path == word.len() && matches!(next, b',' | b')'));
-        return argument || (call && word.ends_with(b")"));
+        let of_text = call && path + 1 == word.len() && matches!(next, b'"' | b'\'');
+        return argument || of_text || (call && word.ends_with(b")"));
     }
     let dotted = word[..path].iter().any(|b| matches!(b, b'.' | b':'));
     let line_end = matches!(next, b'\n' | b'\r' | b'#');

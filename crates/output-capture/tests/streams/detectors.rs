@@ -50,6 +50,8 @@ fn values_beside_names() {
             ("Authorization: Bearer abc123def\n", "Authorization: Bearer *\n"),
             ("token: Bearer abc123def\n", "token: Bearer *\n"),
             ("password=$2y$10$abcdefgh", "password=*"),
+            ("password=getenv(\n", "password=*\n"),
+            ("Authorization: AWS4-HMAC-SHA256 abc123def\n", "Authorization: AWS4-HMAC-SHA256 *\n"),
             ("token=abcdef123", "token=*"),
             ("secret=Tr0ub4dor(3", "secret=*"),
             ("curl -d 'token=abcdefgh' http://x", "curl -d 'token=*' http://x"),
@@ -123,6 +125,9 @@ fn what_is_no_value_stays() {
             "password = getpass.getpass()\n",
             "token: String,\n    secret: &str,\n    pub token: Option<String>,\n",
             "f(token=token, password=self.password)\n",
+            "password=getenv(\"DB\") token=os.environ['TOKEN']\n",
+            "password = (sensitive value)\ntoken: (known after apply)\nsecret: (unset)\n",
+            "password: !vault |\n  $ANSIBLE_VAULT;1.1\nAuthorization: granted\n",
             "use crate::token::Token;\n",
             "let eq_token: Token![=] = input.parse()?;\n",
             "token_count=1234567 tokens: 1234567 password_file=/etc/passwd-file\n",
@@ -268,6 +273,12 @@ fn private_keys() {
             "-----------\n----- BEGIN PRIVATE KEY-----\n",
         ],
     );
+    let (begin, x) = ("-----BEGIN PRIVATE KEY-----\n", |count| "x".repeat(count));
+    let again = format!("{begin}{}{begin}{}", x(65_000), x(10_000));
+    for size in [1, 60_000, 100_000] {
+        let pieces: Vec<_> = again.as_bytes().chunks(size).collect();
+        assert_eq!(run(&of(&[Detector::Pem]), &pieces), b"*", "a key in a key, by {size}");
+    }
     let endless = format!("-----BEGIN PRIVATE KEY-----{}", "x".repeat(100_000));
     let visible = endless.len() - 64 * 1024;
     let expect = format!("*{}", "x".repeat(visible));

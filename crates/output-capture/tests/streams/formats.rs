@@ -101,7 +101,7 @@ fn jwt(text: &[u8], start: usize) -> Option<(usize, usize)> {
         return Some((start, payload + length));
     }
     let two = length >= 8 && text.get(signature - 1) == Some(&b'.');
-    let third = part(signature).filter(|third| two && *third >= 8)?;
+    let third = part(signature).filter(|third| two && *third >= 1)?;
     Some((start, signature + third))
 }
 

@@ -99,10 +99,16 @@ impl Failure {
 
     /// Says it on standard error; but that a reader of standard output has gone away is no news to who sent it away.
     pub(crate) fn report(&self) -> Status {
+        self.report_through(|text| text)
+    }
+
+    /// As [`Failure::report`], with what is said put through `told` first.
+    pub(crate) fn report_through(&self, told: impl Fn(String) -> String) -> Status {
         if matches!(self, Failure::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return Status::of_signal(SIGPIPE);
         }
-        message::failure(&message::with_causes(self), self.hint().as_deref());
+        let hint = self.hint().map(&told);
+        message::failure(&told(message::with_causes(self)), hint.as_deref());
         Status::REFUSED
     }
 }

@@ -1,10 +1,12 @@
 //! From arguments to the library's terms: a runner, and a run in the making.
 
-use crate::args::{CommandArgs, PlaceArgs, RunArgs, StdinArg};
+use crate::args::{CommandArgs, PlaceArgs, RunArgs, SecretArgs, StdinArg};
 use crate::failure::Failure;
+use crate::message::Level;
 use crate::secrets;
 use crate::terminal;
 use ringfence::config::{Config, Environment, Search};
+use ringfence::output_capture::{Redaction, RedactionOptions};
 use ringfence::{RunBuilder, Runner, Stdin};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -82,6 +84,23 @@ pub(crate) fn stdin(args: &RunArgs) -> Stdin {
 }
 
 /// `KEY=VALUE` sets, `KEY` passes through.
+/// Masks the secrets that are known before a run is: those that `--redact` and `--redact-env` name.
+pub(crate) fn masking(args: &RunArgs) -> impl Fn(String) -> String + use<> {
+    let variables: Vec<_> = args.env.iter().flat_map(|given| variable(given)).collect();
+    let files = SecretArgs { redact_file: Vec::new(), ..args.secrets.clone() };
+    let known = Environment::current()
+        .map_err(Failure::Runtime)
+        .and_then(|environment| secrets::collect(&files, &variables, &environment, Level::Quiet));
+    let known = known.unwrap_or_default();
+    let redaction = Redaction::compile(known, &RedactionOptions::default()).0;
+    move |text| {
+        let (mut stream, mut out) = (redaction.stream(), Vec::new());
+        stream.push(text.as_bytes(), &mut out);
+        stream.finish(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
 fn variable(given: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     let bytes = given.as_bytes();
     let end = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());

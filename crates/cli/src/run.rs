@@ -285,9 +285,14 @@ fn summary(outcome: &Outcome) -> String {
     format!("run {run}: {end} after {duration} ms; profile {profile}; {backend}: {enforced}")
 }
 
-/// A run that did not come about has a result too.
+/// A run that did not come about has a result too. What it says may hold words of the command line, so secrets in it are masked.
 fn no_run(args: &RunArgs, failure: &Failure, log: &mut EventLog) -> Status {
-    let outcome = outcome_of(args, failure);
+    let mut outcome = outcome_of(args, failure);
+    let masked = request::masking(args);
+    if let Some(reason) = &mut outcome.reason {
+        reason.message = masked(std::mem::take(&mut reason.message));
+        reason.hint = reason.hint.take().map(&masked);
+    }
     if args.streams.json
         && let Err(failure) = print_result(&outcome)
     {
@@ -296,7 +301,7 @@ fn no_run(args: &RunArgs, failure: &Failure, log: &mut EventLog) -> Status {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let ts_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
     log.write(&Event { ts_ms, kind: EventKind::RunFinished(Arc::new(outcome)) });
-    failure.report()
+    failure.report_through(masked)
 }
 
 fn outcome_of(args: &RunArgs, failure: &Failure) -> Outcome {

@@ -136,6 +136,23 @@ fn files_that_cannot_be_opened_are_named() {
 }
 
 #[test]
+fn a_secret_in_a_failure_is_masked() {
+    let place = Place::with_config(None);
+    let secrets = ["--redact", "hunter2-prod", "-e", "KEY=abc123def", "--redact-env", "KEY"];
+    let path = "no/hunter2-prod/abc123def";
+    let run = ["run", "--json", "--events", "events", "--stdout", path, "-c", "true"];
+    let output = place.call(&[&run[..1], &secrets, &run[1..]].concat());
+    assert_eq!(output.status.code(), Some(125));
+    let expect = "--stdout no/[REDACTED]/[REDACTED]: failed to open the file";
+    let events = fs::read(place.path().join("events")).expect("an events file");
+    for told in [output.stdout, output.stderr, events] {
+        let told = String::from_utf8(told).expect("text");
+        assert!(told.contains(expect), "{told}");
+        assert!(!told.contains("hunter2") && !told.contains("abc123def"), "{told}");
+    }
+}
+
+#[test]
 fn a_file_that_is_named_twice_is_refused_before_it_is_emptied() {
     let place = Place::with_config(None);
     fs::write(place.path().join("in"), "kept").expect("it can be written");

@@ -55,7 +55,7 @@ impl RunArgs {
 }
 
 /// What must not be seen in any output.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SecretArgs {
     /// The value of this variable is a secret (repeatable).
     #[arg(long, value_name = "KEY", help_heading = "Secrets")]

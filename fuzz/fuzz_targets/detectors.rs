@@ -16,6 +16,8 @@ use std::sync::LazyLock;
 mod common;
 #[path = "../../crates/output-capture/tests/streams/formats.rs"]
 mod formats;
+#[path = "../../crates/output-capture/tests/streams/pieces.rs"]
+mod pieces;
 
 /// Mask of a byte that the texts do not have.
 const MASK: u8 = 0xff;
@@ -89,78 +91,6 @@ static HIDDEN: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns.iter().map(|pattern| formats::bytes_regex(pattern)).collect()
 });
 
-/// What a byte from 0x80 on stands for.
-const PIECES: &[&str] = &[
-    "token",
-    "password",
-    "secret",
-    "=",
-    ": ",
-    " = ",
-    "\"",
-    "'",
-    "`",
-    "\\\"",
-    "$",
-    "{",
-    "}",
-    "abc",
-    "hunter2",
-    "Bearer ",
-    "Basic ",
-    "\n",
-    "\r",
-    "eyJ",
-    "eyJhbGci",
-    ".",
-    "://",
-    "me:",
-    "@",
-    "/",
-    "-----",
-    "-----BEGIN ",
-    "BEGIN ",
-    "PRIVATE KEY",
-    "-----BEGIN PRIVATE KEY-----",
-    "-----END PRIVATE KEY-----",
-    "ghp_",
-    "a1B2c3D4e5F6g7H8i9J0",
-    "AKIA",
-    "IOSFODNN7EXAMPLE",
-    "Authorization",
-    "<",
-    ">",
-    "</",
-    "sk-",
-    "xoxb-",
-    "string",
-    "None",
-    "(",
-    ")",
-    "****",
-    "_",
-    "aws_secret_access_key",
-    "TCK-",
-    "12345678",
-    "session-id",
-    "Digest ",
-    "self.",
-    "a1b2c3d4e5",
-    "hooks.slack.com/services/",
-    "xoxe.xox",
-    "whsec_",
-    "sk-ant-",
-    "pypi-AgEI",
-    "github_pat_",
-    "-----END ",
-    "RSA PRIVATE KEY-----",
-    "api_key",
-    "https://me:a1b2c3d4e5@host/",
-    "<token>a1b2c3d4e5</token>",
-    "\"secret\": \"a1b2c3d4e5\"",
-    "Authorization: Basic a1b2c3d4e5",
-];
-
 /// A byte of a dozen or so letters, then ever so many of it.
 const FILL: u8 = 0xfe;
 
@@ -174,7 +104,8 @@ fn expand(written: &[u8]) -> Vec<u8> {
             }
             MASK => text.push(input.byte() & 0xfe),
             byte @ 0x80.. => {
-                let piece = PIECES.get(usize::from(byte - 0x80)).copied().unwrap_or(" ");
+                // From 0x80 on a byte stands for a piece.
+                let piece = pieces::PIECES.get(usize::from(byte - 0x80)).copied().unwrap_or(" ");
                 text.extend_from_slice(piece.as_bytes());
             }
             byte => text.push(byte),

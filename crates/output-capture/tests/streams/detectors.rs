@@ -1,6 +1,7 @@
 //! Detectors: what they mask, what they leave alone, and that the reads do not matter.
 
 use crate::common::{check_with, cut, plain, run};
+use crate::pieces::PIECES;
 use proptest::prelude::*;
 use ringfence_output_capture::{CustomPattern, Detector, Redaction, RedactionOptions};
 
@@ -373,66 +374,6 @@ fn own_patterns() {
     let expect = format!("* a{}z", "-".repeat(CustomPattern::WINDOW - 1));
     check("a-*z", &far, &expect);
 }
-
-const PIECES: &[&str] = &[
-    "token",
-    "password",
-    "=",
-    ": ",
-    " = ",
-    "\"",
-    "'",
-    "\\\"",
-    "$",
-    "{",
-    "}",
-    "abc",
-    "hunter2",
-    "x",
-    "Bearer ",
-    "Basic ",
-    "\n",
-    "eyJ",
-    "eyJhbGci",
-    ".",
-    "://",
-    "me:",
-    "@",
-    "/",
-    "-----",
-    "BEGIN ",
-    "END ",
-    "PRIVATE KEY",
-    "-----BEGIN PRIVATE KEY-----",
-    "-----END PRIVATE KEY-----",
-    "ghp_",
-    "a1B2c3D4e5F6g7H8i9",
-    "AKIA",
-    "IOSFODNN7EXAMPLE",
-    "Authorization",
-    "<",
-    ">",
-    "secret",
-    "sk-",
-    ",",
-    "&",
-    " ",
-    "string",
-    "None",
-    "(",
-    ")",
-    "****",
-    "_",
-    "aws_secret_access_key",
-    "TCK-",
-    "12345678",
-    "--",
-    "|",
-    "\n  ",
-    "\n    ",
-    "\r\n",
-    "</",
-];
 
 proptest! {
     #![proptest_config(crate::at_least(3000))]

@@ -5,6 +5,7 @@ mod detectors;
 mod formats;
 mod literals;
 mod ordinary;
+mod pieces;
 mod pump;
 mod whole;
 

@@ -6,6 +6,10 @@
 use ringfence_output_capture::{Encoding, Multiline, RedactionOptions};
 use std::collections::BTreeSet;
 
+/// The forms that a definition tells exactly. What programs make of a secret in a URL, in JSON and in a shell is what
+/// programs do: the tests of the forms compare them with that.
+pub const EXACT: [Encoding; 2] = [Encoding::Base64, Encoding::Hex];
+
 /// All byte strings that stand for `value`; none when it is too short or blank.
 pub fn forms(value: &[u8], options: &RedactionOptions) -> BTreeSet<Vec<u8>> {
     let trimmed = value.trim_ascii();
@@ -22,7 +26,11 @@ pub fn forms(value: &[u8], options: &RedactionOptions) -> BTreeSet<Vec<u8>> {
     if options.multiline == Multiline::Lines {
         let lines =
             value.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        values.extend(lines.filter(|line| line.trim_ascii().len() >= 8).map(<[u8]>::to_vec));
+        let counted = |line: &&[u8]| {
+            let trimmed = line.trim_ascii();
+            !trimmed.is_empty() && if options.trim { trimmed.len() >= 8 } else { line.len() >= 8 }
+        };
+        values.extend(lines.filter(counted).map(<[u8]>::to_vec));
     }
     if options.trim {
         values.extend(values.clone().iter().map(|value| value.trim_ascii().to_vec()));
@@ -56,9 +64,7 @@ fn encoded(value: &[u8], encoding: Encoding) -> Vec<Vec<u8>> {
     match encoding {
         Encoding::Base64 => base64_forms(value),
         Encoding::Hex => vec![hex(value, "0123456789abcdef"), hex(value, "0123456789ABCDEF")],
-        Encoding::Url => url(value),
-        Encoding::Json => json(value),
-        Encoding::Shell => shell(value),
+        Encoding::Url | Encoding::Json | Encoding::Shell => unreachable!("see `EXACT`"),
     }
 }
 
@@ -92,106 +98,4 @@ pub fn base64(data: &[u8], alphabet: &[u8; 64]) -> Vec<u8> {
 fn hex(value: &[u8], digits: &str) -> Vec<u8> {
     let digit = |four: u8| digits.as_bytes()[usize::from(four)];
     value.iter().flat_map(|&b| [digit(b >> 4), digit(b & 15)]).collect()
-}
-
-fn url(value: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    for (kept, plus) in [
-        // RFC 3986 and Python, Python with `/`, encodeURIComponent, encodeURI, forms, Python's quote_plus.
-        ("-._~", false),
-        ("-._~/", false),
-        ("-._~!*'()", false),
-        ("-._~!*'();,/?:@&=+$#", false),
-        ("-._*", true),
-        ("-._~", true),
-    ] {
-        for digits in ["0123456789abcdef", "0123456789ABCDEF"] {
-            let byte = |&b: &u8| match b {
-                b' ' if plus => vec![b'+'],
-                _ if b.is_ascii_alphanumeric() || kept.as_bytes().contains(&b) => vec![b],
-                _ => [b"%".to_vec(), hex(&[b], digits)].concat(),
-            };
-            all.push(value.iter().flat_map(byte).collect());
-        }
-    }
-    all
-}
-
-fn json(value: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    let is_text = std::str::from_utf8(value).is_ok();
-    for choice in 0..16 {
-        let [ascii, slash, html, upper] = [1, 2, 4, 8].map(|bit| choice & bit != 0);
-        if ascii && !is_text {
-            continue;
-        }
-        let mut form = Vec::new();
-        for chunk in value.utf8_chunks() {
-            let text = serde_json::to_string(chunk.valid()).expect("a text is JSON");
-            let text = &text[1..text.len() - 1];
-            form.extend_from_slice(escape_more(text, ascii, slash, html, upper).as_bytes());
-            form.extend_from_slice(chunk.invalid());
-        }
-        all.push(form);
-    }
-    all
-}
-
-/// What `serde_json` has escaped already stays, but for the case of the digits.
-fn escape_more(text: &str, ascii: bool, slash: bool, html: bool, upper: bool) -> String {
-    let unit = |unit: u16| if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
-    let (mut out, mut chars) = (String::new(), text.chars());
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('u') => {
-                    let digits: String = chars.by_ref().take(4).collect();
-                    out += &unit(u16::from_str_radix(&digits, 16).expect("four digits"));
-                }
-                other => out.extend(['\\'].into_iter().chain(other)),
-            },
-            '/' if slash => out += "\\/",
-            '<' | '>' | '&' if html => out += &unit(c as u16),
-            '\0'..='~' => out.push(c),
-            _ if ascii => c.encode_utf16(&mut [0; 2]).iter().for_each(|u| out += &unit(*u)),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-fn shell(value: &[u8]) -> Vec<Vec<u8>> {
-    let quote = |with: &str| replaced(value, b"'", with.as_bytes());
-    let backslash = |special: &dyn Fn(u8) -> bool| {
-        let byte = |&b: &u8| if special(b) { vec![b'\\', b] } else { vec![b] };
-        value.iter().flat_map(byte).collect::<Vec<u8>>()
-    };
-    let word = |kept: &'static str| {
-        move |b: u8| b.is_ascii() && !b.is_ascii_alphanumeric() && !kept.as_bytes().contains(&b)
-    };
-    vec![
-        quote(r"'\''"),
-        quote(r#"'"'"'"#),
-        quote(r"\'"),
-        backslash(&|b| b"\"$`\\".contains(&b)),
-        backslash(&|b| b"\"$`\\!".contains(&b)),
-        backslash(&word("%+-./:=@_")),
-        backslash(&word("%+-./:@_,")),
-        dollar_quoted(value, true),
-        dollar_quoted(value, false),
-    ]
-}
-
-fn dollar_quoted(value: &[u8], octal: bool) -> Vec<u8> {
-    let byte = |&b: &u8| match b"''\\\\\nn\rr\tt\x07a\x08b\x0bv\x0cf\x1bE"
-        .chunks(2)
-        .find(|pair| pair[0] == b)
-    {
-        Some(pair) => vec![b'\\', pair[1]],
-        None if b.is_ascii_control() || (octal && !b.is_ascii()) => {
-            format!("\\{b:03o}").into_bytes()
-        }
-        None => vec![b],
-    };
-    value.iter().flat_map(byte).collect()
 }

@@ -250,13 +250,15 @@ impl Runs {
                 && (from < track.end || (from == track.end && track.open))
         };
         if let Some(track) = self.0.iter_mut().find(inside) {
-            // One that its limit has ended goes on, as it would have had the new limit been known before.
-            track.open |= track.end >= track.limit;
+            let at_limit = !track.open && track.end >= track.limit;
             track.limit = track.limit.max(limit);
             hits.add(start, track.end.max(from));
-            return if track.open {
-                track.advance(text, hits)
-            };
+            if at_limit {
+                // It goes on, as it would have had the new limit been known before, unless its end marker is there.
+                track.end -= 1;
+                track.advance(text, hits);
+            }
+            return;
         }
         let (end, certain) = run.end(from, limit, text);
         hits.add(start, end);

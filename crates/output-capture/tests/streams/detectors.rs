@@ -280,6 +280,18 @@ fn private_keys() {
         let pieces: Vec<_> = again.as_bytes().chunks(size).collect();
         assert_eq!(run(&of(&[Detector::Pem]), &pieces), b"*", "a key in a key, by {size}");
     }
+    // The end marker of the first ends at its limit.
+    let end = "-----END PRIVATE KEY-----";
+    let fill = x(64 * 1024 - 2 * begin.len() - 100 - end.len());
+    let exact = format!("{begin}{fill}{begin}{}{end} shown", x(100));
+    for size in [1, 60_000, 100_000] {
+        let pieces: Vec<_> = exact.as_bytes().chunks(size).collect();
+        assert_eq!(
+            run(&of(&[Detector::Pem]), &pieces),
+            b"* shown",
+            "an end at the limit, by {size}"
+        );
+    }
     let endless = format!("-----BEGIN PRIVATE KEY-----{}", "x".repeat(100_000));
     let visible = endless.len() - 64 * 1024;
     let expect = format!("*{}", "x".repeat(visible));

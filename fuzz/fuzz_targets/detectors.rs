@@ -86,7 +86,7 @@ static HIDDEN: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         format!("(?i)<{name}>{quoted}</"),
         format!("(?i)authorization: (?:bearer|basic|token) {value}"),
         format!("(?i)bearer {long}"),
-        format!("(?i)[a-z0-9]://[a-z]{{1,8}}:{quoted}@[a-z]{{1,8}}[/ \n]"),
+        format!("(?i)[a-z0-9]{{2}}://[a-z]{{1,8}}:{quoted}@[a-z]{{1,8}}[/ \n]"),
     ];
     patterns.iter().map(|pattern| formats::bytes_regex(pattern)).collect()
 });

@@ -83,7 +83,6 @@ pub(crate) fn stdin(args: &RunArgs) -> Stdin {
     }
 }
 
-/// `KEY=VALUE` sets, `KEY` passes through.
 /// Masks the secrets that are known before a run is: those that `--redact` and `--redact-env` name.
 pub(crate) fn masking(args: &RunArgs) -> impl Fn(String) -> String + use<> {
     let variables: Vec<_> = args.env.iter().flat_map(|given| variable(given)).collect();
@@ -93,14 +92,10 @@ pub(crate) fn masking(args: &RunArgs) -> impl Fn(String) -> String + use<> {
         .and_then(|environment| secrets::collect(&files, &variables, &environment, Level::Quiet));
     let known = known.unwrap_or_default();
     let redaction = Redaction::compile(known, &RedactionOptions::default()).0;
-    move |text| {
-        let (mut stream, mut out) = (redaction.stream(), Vec::new());
-        stream.push(text.as_bytes(), &mut out);
-        stream.finish(&mut out);
-        String::from_utf8_lossy(&out).into_owned()
-    }
+    move |text| String::from_utf8_lossy(&redaction.masked(text.as_bytes())).into_owned()
 }
 
+/// `KEY=VALUE` sets, `KEY` passes through.
 fn variable(given: &OsStr) -> Result<(OsString, Option<OsString>), Failure> {
     let bytes = given.as_bytes();
     let end = bytes.iter().position(|&byte| byte == b'=').unwrap_or(bytes.len());

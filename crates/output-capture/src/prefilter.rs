@@ -120,7 +120,8 @@ impl Prefilter {
             back: 0,
             candidates: Candidates::default(),
         };
-        let hashes: Vec<_> = patterns.iter().flat_map(|one| filter.hashes(one)).collect();
+        let mut hashes = Vec::new();
+        patterns.iter().for_each(|one| filter.each_hash(one, |hash, _| hashes.push(hash)));
         filter.table = Table::for_grams(hashes.len());
         let (cells, bits) = filter.table.cells();
         for hash in hashes {
@@ -135,13 +136,10 @@ impl Prefilter {
         let mut list = Vec::new();
         for (number, needle) in (0..).zip(needles) {
             let pattern = Pattern { needle, fold };
-            let first = pattern.best_window(filter.gram + filter.stride - 1);
-            for at in first..first + filter.stride {
+            filter.each_hash(&pattern, |hash, at| {
                 let offset = at as i16 - pattern.before() as i16;
-                filter.each_gram(&pattern, at, 0, 0, &mut |hash| {
-                    list.push(Candidate { hash: (hash >> 32) as u32, needle: number, offset });
-                });
-            }
+                list.push(Candidate { hash: (hash >> 32) as u32, needle: number, offset });
+            });
         }
         list.sort_unstable();
         list.dedup();
@@ -163,15 +161,13 @@ impl Prefilter {
         upto.copied().filter(move |one| one.hash == hash)
     }
 
-    /// The hashes of the grams in the best window of `pattern`.
-    fn hashes(&mut self, pattern: &Pattern<'_>) -> Vec<u64> {
+    /// The hashes of the grams in the best window of `pattern`, with their places in it.
+    fn each_hash(&mut self, pattern: &Pattern<'_>, mut each: impl FnMut(u64, usize)) {
         let offset = pattern.best_window(self.gram + self.stride - 1);
         self.back = self.back.max((offset + self.stride - 1).saturating_sub(pattern.before()));
-        let mut hashes = Vec::new();
         for at in offset..offset + self.stride {
-            self.each_gram(pattern, at, 0, 0, &mut |hash| hashes.push(hash));
+            self.each_gram(pattern, at, 0, 0, &mut |hash| each(hash, at));
         }
-        hashes
     }
 
     /// The hashes of all grams at `at` that begin with the `done` bytes of `word`.

@@ -86,11 +86,7 @@ impl Redaction {
     fn with_own_mask(self) -> Self {
         let plan = &self.0;
         let mask = &plan.options.mask;
-        let mut stream = self.stream();
-        let mut out = Vec::new();
-        stream.push(mask, &mut out);
-        stream.finish(&mut out);
-        if out == *mask {
+        if self.masked(mask) == *mask {
             return self;
         }
         let mut needles = plan.needles.clone();
@@ -101,6 +97,14 @@ impl Redaction {
     /// A redaction that masks nothing.
     pub fn none() -> Self {
         Self::compile(std::iter::empty::<Secret>(), &RedactionOptions::default()).0
+    }
+
+    /// A whole text, masked.
+    pub fn masked(&self, text: &[u8]) -> Vec<u8> {
+        let (mut stream, mut out) = (self.stream(), Vec::with_capacity(text.len()));
+        stream.push(text, &mut out);
+        stream.finish(&mut out);
+        out
     }
 
     /// A new stream.

@@ -128,8 +128,7 @@ impl<S: Sieve, O: Observer> Stream<S, O> {
     pub(crate) fn end(mut self) -> StreamReport {
         let (sieve, out) = (&mut self.sieve, &mut self.out);
         out.clear();
-        let finished =
-            self.broken.is_none() && catch_unwind(AssertUnwindSafe(|| sieve.finish(out))).is_ok();
+        let finished = self.broken.is_none() && caught(|| sieve.finish(out)).is_some();
         if !finished {
             let discarded = self.report.unmasked_bytes_discarded;
             *out = format!("[capture failed, {discarded} bytes dropped]").into_bytes();

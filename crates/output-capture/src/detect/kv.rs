@@ -193,17 +193,12 @@ fn judge_argument(at: usize, text: &Text<'_>) -> Verdict {
     }
     let (end, certain) = text.skip(start, MAX_LOOK, |b| Run::Value.has(b));
     let word = text.slice(start, end);
-    let digit = word.iter().any(u8::is_ascii_digit);
-    if word.len() >= MIN_VALUE && digit && !may_be_placeholder(word) {
+    let certain = certain && (end < text.len() || text.end);
+    let stands_in = may_be_placeholder(word) && (!certain || is_placeholder(word));
+    if word.len() >= MIN_VALUE && word.iter().any(u8::is_ascii_digit) && !stands_in {
         return Verdict::Mask { start, from: start, run: Run::Value };
     }
-    if !certain || (end == text.len() && !text.end) {
-        return Verdict::Wait(start);
-    }
-    if word.len() >= MIN_VALUE && digit && !is_placeholder(word) {
-        return Verdict::Mask { start, from: start, run: Run::Value };
-    }
-    Verdict::No
+    if certain { Verdict::No } else { Verdict::Wait(start) }
 }
 
 /// The text of an XML element that has the name: one line, up to the tag that ends it. `Option<Token> {` of a program
